@@ -1,0 +1,1 @@
+"""What a sync is: YAML files, run options and environment variables as frozen values."""

@@ -1,0 +1,1 @@
+"""The embedded Contentful-compatible space: the Content Management API over SQLite, on loopback."""

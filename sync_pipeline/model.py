@@ -1,0 +1,299 @@
+"""The values that flow through the house: pages, records, batches, desired entries, outcomes,
+counts.
+
+Everything here is plain, frozen and free of I/O. `extract`, `transform` and `load` know each other
+only
+through these types::
+
+    Page ─► SpooledRecord ─► (BatchRef) ─► DesiredEntry ─► Outcome ─► Counts
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, timezone
+from typing import Any, Literal, Protocol, TypeAlias
+
+#: A source row: a JSON object, a CSV row (all text) or a database row (as `extract` documents its
+#: types).
+Row: TypeAlias = Mapping[str, Any]
+#: `{field: {locale: value}}`, the shape of `fields` in the Content Management API.
+EntryFields: TypeAlias = Mapping[str, Mapping[str, Any]]
+Stage: TypeAlias = Literal["extract", "transform", "load", "publish"]
+
+
+# ---------------------------------------------------------------- extract
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a source: the records of one response, or one chunk of a huge one."""
+
+    #: 1-based over the whole extraction, resumed parts included.
+    number: int
+    #: Unfiltered, in source order.
+    records: Sequence[Row]
+    #: JSON-able state from which `Source.fetch_pages` goes on *after* this page; None after the
+    #: last page.
+    checkpoint: Mapping[str, Any] | None
+    #: Records in the whole extraction, where the source declares it; never an estimate.
+    total: int | None = None
+    #: HTTP requests (or queries) that this page cost, retries included.
+    requests: int = 1
+    #: Enumerated entries by content type id, the same for all records of the page
+    #: (`enumerateForContentTypes`).
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """Where records come from. A source holds no more than one page or chunk in memory."""
+
+    def fetch_pages(self, resume_from: Mapping[str, Any] | None = None) -> Iterator[Page]:
+        """Yield the pages in a stable order; `resume_from` is the checkpoint of the last page that
+        was kept.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release connections. Idempotent."""
+        ...
+
+
+# ---------------------------------------------------------------- batches
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledRecord:
+    """A record on disk, with what identifies it for the rest of its way."""
+
+    #: 0-based position in the extraction; decides which of two records with one key is the first.
+    ordinal: int
+    #: Canonical key text, "" where the record has none (then it becomes a dead letter).
+    key: str
+    row: Row
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRef:
+    """A handle on a spooled batch: small enough for a Dagster output, never the records
+    themselves.
+    """
+
+    #: `batch_000042`, or `all` in regular mode.
+    key: str
+    #: Run whose spool holds the batch (the first of a chain of re-executions).
+    spool_id: str
+    #: Of the `.jsonl` file.
+    path: str
+    #: Lines in the file; records of other batches that repeat a key of this one come on top.
+    records: int
+    #: SHA-256 of the file, hexadecimal.
+    digest: str
+
+
+# ---------------------------------------------------------------- the target's model
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a content type, as the Content Management API describes it."""
+
+    id: str
+    #: Symbol, Text, RichText, Integer, Number, Boolean, Date, Object, Location, Link, Array,
+    #: ResourceLink.
+    type: str
+    localized: bool = False
+    required: bool = False
+    #: Entry or Asset, for a Link or an Array of Links.
+    link_type: str | None = None
+    #: Symbol or Link, for an Array.
+    items_type: str | None = None
+    disabled: bool = False
+    omitted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContentType:
+    """An activated content type."""
+
+    id: str
+    name: str
+    fields: tuple[Field, ...]
+    display_field: str | None = None
+
+    def field(self, field_id: str) -> Field | None:
+        """The field with that id, or None."""
+        return next((candidate for candidate in self.fields if candidate.id == field_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Locale:
+    """A locale of an environment."""
+
+    code: str
+    default: bool = False
+    fallback_code: str | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TargetModel:
+    """What must be known of the space before the first record is mapped."""
+
+    content_type: ContentType
+    locales: tuple[Locale, ...]
+
+    @property
+    def default_locale(self) -> str:
+        """Code of the default locale."""
+        return next(locale.code for locale in self.locales if locale.default)
+
+    @property
+    def locale_codes(self) -> tuple[str, ...]:
+        """Codes of all locales, in the order of the space."""
+        return tuple(locale.code for locale in self.locales)
+
+
+class EntryLookup(Protocol):
+    """What templates and enumerations may ask of the space. Reads whole content types once, never
+    per record.
+    """
+
+    def entries(self, content_type: str, query: str = "") -> Iterator[Mapping[str, Any]]:
+        """Entries as `{"id": sys.id, field: {locale: value}, ...}`, ordered by display field, then
+        id.
+        """
+        ...
+
+    def ids_by_value(self, content_type: str, field_id: str) -> Mapping[str, str]:
+        """`{value of the field in the default locale: entry id}` over all entries; cached for the
+        run.
+        """
+        ...
+
+
+# ---------------------------------------------------------------- transform
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A later record with the same key that said something else: the first record won."""
+
+    key: str
+    field: str
+    locale: str
+    first_ordinal: int
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredEntry:
+    """What one source key says an entry must hold; fields that it does not name are left alone."""
+
+    key: str
+    #: Of the first record with this key.
+    ordinal: int
+    #: `{field: {locale: value}}`, typed for the API; no blank values.
+    fields: EntryFields
+    #: (field, locale) pairs to clear (`overwriteNull` and a blank result).
+    cleared: tuple[tuple[str, str], ...] = ()
+    #: An id mapped by the user (`sys.Id`); None: match by key, else derive from content type and
+    #: key.
+    entry_id: str | None = None
+    #: Further records that were merged into this one.
+    merged: int = 0
+    conflicts: tuple[Conflict, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record or entry that could not be synced, and why. Never holds a payload or a secret."""
+
+    #: Position of the record in the extraction, -1 where there is none.
+    ordinal: int
+    key: str
+    stage: Stage
+    #: `name.en-US`, or "" where the reason is not one field.
+    field: str
+    #: Contentful's `sys.id` of the error (`InvalidEntry`) or the class of ours (`TemplateError`).
+    error_id: str
+    message: str
+    #: Contentful's request id, for support; "" where no request was involved.
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Filtered:
+    """A record that `filterExpression` leaves out."""
+
+    ordinal: int
+    key: str
+
+
+# ---------------------------------------------------------------- load
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Figures of a step or run. They add up: `records` equals the sum of the fates of a record.
+
+    `records == created + updated + unchanged + failed + filtered + duplicates + superseded`
+    """
+
+    records: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    published: int = 0
+    deleted: int = 0
+    failed: int = 0
+    #: Left out by `filterExpression`.
+    filtered: int = 0
+    #: Merged into an earlier record with the same key.
+    duplicates: int = 0
+    #: Of a replayed batch: already written by a later run from newer data.
+    superseded: int = 0
+    #: Requests to the space.
+    requests: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    @property
+    def accounted(self) -> int:
+        """Records whose fate is known; differs from `records` only if something was lost."""
+        return (
+            self.created + self.updated + self.unchanged + self.failed
+            + self.filtered + self.duplicates + self.superseded
+        )  # fmt: skip
+
+    def with_(self, **changes: int) -> Counts:
+        """A copy with some figures replaced."""
+        return replace(self, **changes)
+
+
+def canonical_key(value: object) -> str:
+    """The text by which keys are compared, of a value as the API holds it in the key field.
+
+    Text is exact and case-sensitive; numbers by value (`7`, `7.0` are one key); booleans
+    `true`/`false`; links by id;
+    dates by instant to the second is left to the caller, who passes the normalized text. None gives
+    "".
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, Mapping) and isinstance(value.get("sys"), Mapping):
+        return str(value["sys"].get("id", ""))
+    return str(value)
+
+
+def utc_now() -> datetime:
+    """The current time, aware, in UTC: the one clock that is injected where time matters."""
+    return datetime.now(timezone.utc)

@@ -1,0 +1,1 @@
+"""The only Dagster code: jobs, ops, run config, partitions, schedules, sensors."""

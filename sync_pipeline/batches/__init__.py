@@ -1,1 +1,16 @@
-"""The spool: records on disk in batches of `batch_size`, with the checkpoint of the extraction."""
+"""The spool: records on disk in batches, what became of each batch, and the checkpoint between.
+
+One folder a run of extraction::
+
+    <storage>/spool/<sync key>/<spool id>/
+      extraction.sqlite            checkpoint, keys seen, records routed to earlier batches
+      batch_000001.jsonl           exactly `batch_size` records (the last batch: the rest)
+      batch_000001.routed.jsonl    later records that repeat a key of batch 1
+      batch_000001.desired.jsonl   what transform made of them
+      batch_000001.dead.jsonl      records and entries that failed, with the reason
+      batch_000001.result.json     how the batch ended; without it: *spooled and not done*
+      manifest.json                written last: the extraction is whole
+
+A record lives in exactly one batch, and all records of a key in the same one: so batches can be
+written in any order, in parallel, and again, and the first record of a key wins all the same.
+"""

@@ -1,0 +1,359 @@
+"""Write pages to the spool, page by page, so that a kill loses at most the page in hand.
+
+A page is kept by one transaction: its lines are appended and synced first, then the checkpoint, the
+keys and the length of the open file are committed together. What lies beyond the committed length
+after a kill is cut off on the next opening.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from sync_pipeline.batches.layout import (
+    WHOLE,
+    Spool,
+    batch_name,
+    disk_errors,
+    ensure_disk_space,
+    read_json,
+    write_json,
+)
+from sync_pipeline.errors import SpoolError
+from sync_pipeline.model import BatchRef, Page, Row
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS seen (key INTEGER PRIMARY KEY, batch INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS routed (batch INTEGER NOT NULL, line TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS routed_batch ON routed (batch);
+CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY CHECK (id = 1), value TEXT NOT NULL);
+"""
+
+KeyOf = Callable[[Row, Mapping[str, Any]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an extraction is; committed with every page."""
+
+    pages: int = 0
+    records: int = 0
+    requests: int = 0
+    #: Number of the batch being filled, 1-based.
+    batch: int = 1
+    #: Lines in the batch being filled.
+    batch_records: int = 0
+    #: Committed length of its file.
+    batch_bytes: int = 0
+    #: Records declared by the source, where it does.
+    total: int | None = None
+    #: Given back to the source to go on; None before the first page.
+    checkpoint: Mapping[str, Any] | None = None
+    #: The source has no further page.
+    exhausted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A whole extraction."""
+
+    records: int
+    pages: int
+    requests: int
+    batches: tuple[BatchRef, ...]
+    #: Records routed to an earlier batch, by batch key.
+    routed: Mapping[str, int]
+    #: What the run that fetched was asked for, and when: see `write_manifest`.
+    run: Mapping[str, Any]
+
+
+class Extraction:
+    """An extraction being written; open it with `open_extraction`."""
+
+    def __init__(self, spool: Spool, database: sqlite3.Connection, key_of: KeyOf) -> None:
+        self._spool = spool
+        self._database = database
+        self._key_of = key_of
+        self._file: BinaryIO | None = None
+        row = database.execute("SELECT value FROM state").fetchone()
+        self.progress = Progress(**json.loads(row[0])) if row else Progress()
+        self._cut_to_checkpoint()
+
+    def add_page(self, page: Page, batch_size: int | None) -> None:
+        """Keep a page: after this returns it is never fetched again.
+
+        Args:
+            page: The next page of the source.
+            batch_size: Records per batch from here on; None: one batch, whatever its size.
+
+        Raises:
+            SpoolError: The disk is full; the page is not kept, earlier ones are.
+        """
+        ensure_disk_space(self._spool.root)
+        with disk_errors(self._spool.root):
+            try:
+                self._database.execute("BEGIN IMMEDIATE")
+                progress = self._append(page, batch_size)
+                self._sync_file()
+                self._database.execute(
+                    "INSERT OR REPLACE INTO state VALUES (1, ?)", (json.dumps(_as_dict(progress)),)
+                )
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                self._close_file()
+                self._cut_to_checkpoint()
+                raise
+        self.progress = progress
+
+    def _append(self, page: Page, batch_size: int | None) -> Progress:
+        progress = self.progress
+        batch, filled, ordinal = progress.batch, progress.batch_records, progress.records
+        keys = [self._key_of(row, page.variables) for row in page.records]
+        hashes = [_hash(key) if key else None for key in keys]
+        first_batch = self._batches_of(hashes)
+        fresh: list[tuple[int, int]] = []
+        routed: list[tuple[int, str]] = []
+        lines: list[str] = []
+        for row, key, hashed in zip(page.records, keys, hashes, strict=True):
+            line = _encode(ordinal, key, row, page.variables)
+            ordinal += 1
+            if hashed is not None:
+                home = first_batch.get(hashed)
+                if home is not None and home < batch:
+                    routed.append((home, line))
+                    continue
+            if batch_size is not None and filled >= batch_size:
+                self._write(batch, lines)
+                self._sync_file()
+                self._close_file()
+                lines, filled, batch = [], 0, batch + 1
+                # The key may have been seen in the batch that was just closed.
+                home = first_batch.get(hashed) if hashed is not None else None
+                if home is not None and home < batch:
+                    routed.append((home, line))
+                    continue
+            if hashed is not None and hashed not in first_batch:
+                first_batch[hashed] = batch
+                fresh.append((hashed, batch))
+            lines.append(line)
+            filled += 1
+        size = self._write(batch, lines)
+        self._database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", fresh)
+        self._database.executemany("INSERT INTO routed VALUES (?, ?)", routed)
+        return Progress(
+            pages=progress.pages + 1,
+            records=ordinal,
+            requests=progress.requests + page.requests,
+            batch=batch,
+            batch_records=filled,
+            batch_bytes=size,
+            total=page.total if page.total is not None else progress.total,
+            checkpoint=page.checkpoint if page.checkpoint is not None else progress.checkpoint,
+            exhausted=page.checkpoint is None,
+        )
+
+    def mark_exhausted(self) -> None:
+        """Note that the source has no further page (it ended without saying so on the last one)."""
+        progress = self.progress
+        self.progress = Progress(**{**_as_dict(progress), "exhausted": True})
+        with disk_errors(self._spool.root):
+            self._database.execute(
+                "INSERT OR REPLACE INTO state VALUES (1, ?)", (json.dumps(_as_dict(self.progress)),)
+            )
+
+    def finish(self, run: Mapping[str, Any], *, whole: bool) -> Manifest:
+        """Close the extraction: write the routed records beside their batches, then the manifest.
+
+        Args:
+            run: Facts kept with the batches, JSON-able: the run's options, start, sequence number.
+            whole: Call the one batch `all` (regular mode) instead of `batch_000001`.
+
+        Idempotent: after a kill in the middle it is simply called again.
+        """
+        self._close_file()
+        progress = self.progress
+        names: dict[int, str] = {}
+        for number in range(1, progress.batch + (1 if progress.batch_records else 0)):
+            names[number] = WHOLE if whole else batch_name(number)
+        if whole and names:
+            if len(names) > 1:
+                raise SpoolError(
+                    f"{self._spool.root} holds several batches; resume it as streaming."
+                )
+            first = self._spool.records(batch_name(1))
+            if first.exists():
+                first.replace(self._spool.records(WHOLE))
+        routed: dict[str, int] = {}
+        with disk_errors(self._spool.root):
+            for (number,) in self._database.execute("SELECT DISTINCT batch FROM routed").fetchall():
+                routed[names[number]] = self._write_routed(number, names[number])
+        batches = tuple(self._refer(name) for name in names.values())
+        manifest = Manifest(
+            progress.records, progress.pages, progress.requests, batches, routed, dict(run)
+        )
+        _write_manifest(self._spool, manifest)
+        return manifest
+
+    def _write_routed(self, number: int, name: str) -> int:
+        path = self._spool.routed(name)
+        count = 0
+        with path.open("w", encoding="ascii") as file:
+            query = "SELECT line FROM routed WHERE batch = ? ORDER BY rowid"
+            for (line,) in self._database.execute(query, (number,)):
+                file.write(line)
+                count += 1
+            file.flush()
+            os.fsync(file.fileno())
+        return count
+
+    def _refer(self, name: str) -> BatchRef:
+        path = self._spool.records(name)
+        digest, records = digest_file(path)
+        return BatchRef(name, self._spool.spool_id, str(path), records, digest)
+
+    def _batches_of(self, hashes: list[int | None]) -> dict[int, int]:
+        wanted = json.dumps([value for value in hashes if value is not None])
+        query = "SELECT key, batch FROM seen WHERE key IN (SELECT value FROM json_each(?))"
+        return dict(self._database.execute(query, (wanted,)).fetchall())
+
+    def _write(self, batch: int, lines: list[str]) -> int:
+        if self._file is None:
+            self._file = self._spool.records(batch_name(batch)).open("ab")
+        self._file.write("".join(lines).encode("ascii"))
+        return self._file.tell()
+
+    def _sync_file(self) -> None:
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _cut_to_checkpoint(self) -> None:
+        """Cut off what was written after the last committed page."""
+        progress = self.progress
+        numbers = [
+            int(path.stem.removeprefix("batch_"))
+            for path in self._spool.root.glob("batch_*.jsonl")
+            if path.stem.removeprefix("batch_").isdigit()
+        ]
+        for number in numbers:
+            path = self._spool.records(batch_name(number))
+            if number > progress.batch:
+                path.unlink()
+            elif number == progress.batch:
+                os.truncate(path, progress.batch_bytes)
+
+    def close(self) -> None:
+        """Release the files. Idempotent."""
+        self._close_file()
+        self._database.close()
+
+
+@contextmanager
+def open_extraction(spool: Spool, key_of: KeyOf) -> Iterator[Extraction]:
+    """Open a new extraction, or an interrupted one where it stopped.
+
+    Args:
+        spool: Its folder; created where missing.
+        key_of: Canonical key of a row ("" where it has none).
+    """
+    with disk_errors(spool.root):
+        spool.root.mkdir(parents=True, exist_ok=True)
+        database = sqlite3.connect(spool.database, isolation_level=None)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")
+            database.executescript(_SCHEMA)
+        except BaseException:
+            database.close()
+            raise
+    extraction = Extraction(spool, database, key_of)
+    try:
+        yield extraction
+    finally:
+        extraction.close()
+
+
+def read_manifest(spool: Spool) -> Manifest | None:
+    """The manifest of a whole extraction; None while it is not whole."""
+    value = read_json(spool.manifest)
+    if value is None:
+        return None
+    batches = tuple(
+        BatchRef(b["key"], spool.spool_id, str(spool.records(b["key"])), b["records"], b["digest"])
+        for b in value["batches"]
+    )
+    return Manifest(
+        value["records"], value["pages"], value["requests"], batches, value["routed"], value["run"]
+    )
+
+
+def read_progress(spool: Spool) -> Progress:
+    """How far an extraction is, without disturbing it."""
+    if not spool.database.exists():
+        return Progress()
+    database = sqlite3.connect(f"file:{spool.database}?mode=ro", uri=True)
+    try:
+        row = database.execute("SELECT value FROM state").fetchone()
+    except sqlite3.OperationalError:  # killed before the first table was made
+        row = None
+    finally:
+        database.close()
+    return Progress(**json.loads(row[0])) if row else Progress()
+
+
+def digest_file(path: os.PathLike[str]) -> tuple[str, int]:
+    """SHA-256 and number of lines of a file, read in pieces."""
+    digest, lines = hashlib.sha256(), 0
+    with open(path, "rb") as file:  # noqa: PTH123 - a path from a BatchRef may be a str
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+            lines += piece.count(b"\n")
+    return digest.hexdigest(), lines
+
+
+def _write_manifest(spool: Spool, manifest: Manifest) -> None:
+    write_json(
+        spool.manifest,
+        {
+            "records": manifest.records,
+            "pages": manifest.pages,
+            "requests": manifest.requests,
+            "batches": [
+                {"key": ref.key, "records": ref.records, "digest": ref.digest}
+                for ref in manifest.batches
+            ],
+            "routed": dict(manifest.routed),
+            "run": dict(manifest.run),
+        },
+    )
+
+
+def _as_dict(progress: Progress) -> dict[str, Any]:
+    return {name: getattr(progress, name) for name in Progress.__slots__}
+
+
+def _encode(ordinal: int, key: str, row: Row, variables: Mapping[str, Any]) -> str:
+    # ASCII with escapes: half a surrogate pair in a source text must survive the disk.
+    value: list[Any] = [ordinal, key, row]
+    if variables:
+        value.append(variables)
+    return json.dumps(value, separators=(",", ":")) + "\n"
+
+
+def _hash(key: str) -> int:
+    # Two keys with one hash share a batch, no harm done: the key itself tells them apart.
+    data = key.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big", signed=True)

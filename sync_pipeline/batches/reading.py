@@ -1,0 +1,105 @@
+"""Read batches back: records, desired entries, dead letters; one line at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sync_pipeline.batches.extraction import digest_file
+from sync_pipeline.batches.layout import disk_errors
+from sync_pipeline.errors import SpoolError
+from sync_pipeline.model import BatchRef, Conflict, DeadLetter, DesiredEntry, SpooledRecord
+
+
+def read_batch(ref: BatchRef) -> Iterator[SpooledRecord]:
+    """Yield the records of a batch, then those routed to it from later batches.
+
+    Raises:
+        SpoolError: The file is gone or is not what was written (checked before the first record).
+    """
+    path = Path(ref.path)
+    try:
+        digest, _ = digest_file(path)
+    except FileNotFoundError:
+        raise SpoolError(
+            f"The spooled records of {ref.key} are gone ({path}). Run the sync anew."
+        ) from None
+    if digest != ref.digest:
+        raise SpoolError(
+            f"The spooled records of {ref.key} were changed on disk ({path}). Run the sync anew."
+        )
+    yield from _read_records(path)
+    routed = path.with_name(f"{path.stem}.routed.jsonl")
+    if routed.exists():
+        yield from _read_records(routed)
+
+
+def read_keys(ref: BatchRef) -> Iterator[str]:
+    """The canonical keys of a batch, repeated ones included."""
+    return (record.key for record in read_batch(ref))
+
+
+def _read_records(path: Path) -> Iterator[SpooledRecord]:
+    with path.open(encoding="ascii") as file:
+        for line in file:
+            yield SpooledRecord(*json.loads(line))
+
+
+def write_lines(path: Path, values: Iterable[dict[str, Any]]) -> int:
+    """Write JSON lines so that the file is there whole or not at all; returns their number."""
+    count = 0
+    with disk_errors(path):
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        with temporary.open("w", encoding="ascii") as file:
+            for value in values:
+                file.write(json.dumps(value, separators=(",", ":")) + "\n")
+                count += 1
+        temporary.replace(path)
+    return count
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The JSON lines of a file, none where it is missing; a line cut off by a kill is left out."""
+    if not path.exists():
+        return
+    with path.open(encoding="ascii") as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield json.loads(line)
+
+
+def read_desired(path: Path) -> Iterator[DesiredEntry]:
+    """Desired entries in the order in which they were written."""
+    for value in read_lines(path):
+        yield DesiredEntry(
+            value["key"],
+            value["ordinal"],
+            value["fields"],
+            tuple((name, locale) for name, locale in value.get("cleared", ())),
+            value.get("entry_id"),
+            value.get("merged", 0),
+            tuple(Conflict(**conflict) for conflict in value.get("conflicts", ())),
+        )
+
+
+def encode_desired(entry: DesiredEntry) -> dict[str, Any]:
+    """The line of a desired entry; what is empty is left out."""
+    line: dict[str, Any] = {"key": entry.key, "ordinal": entry.ordinal, "fields": entry.fields}
+    if entry.cleared:
+        line["cleared"] = [list(pair) for pair in entry.cleared]
+    if entry.entry_id is not None:
+        line["entry_id"] = entry.entry_id
+    if entry.merged:
+        line["merged"] = entry.merged
+    if entry.conflicts:
+        line["conflicts"] = [asdict(conflict) for conflict in entry.conflicts]
+    return line
+
+
+def read_dead_letters(path: Path) -> Iterator[DeadLetter]:
+    """Dead letters of a batch."""
+    return (DeadLetter(**value) for value in read_lines(path))

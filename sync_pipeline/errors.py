@@ -21,6 +21,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -45,10 +46,20 @@ class ConfigError(UsageError):
         message: What is wrong and how to mend it.
         file: The file, where known.
         key: Dotted path of the key in the file (`pagination.limitMax`), where known.
+        problems: All that is wrong with the file, as (dotted key, message), where it is more than
+            one thing; `message` then lists them.
     """
 
-    def __init__(self, message: str, *, file: Path | str | None = None, key: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: Path | str | None = None,
+        key: str = "",
+        problems: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self.message = message
+        self.problems = tuple(problems) or ((key, message),)
         self.file = file
         self.key = key
         where = ": ".join(str(part) for part in (file, key) if part)

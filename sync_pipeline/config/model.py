@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
 Mode = Literal["regular", "streaming", "auto"]
@@ -25,13 +25,18 @@ class _Model(BaseModel):
         alias_generator=to_camel,
         populate_by_name=True,
         use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        # A value may be a secret: pydantic's own text of an error must not repeat it.
+        hide_input_in_errors=True,
+        # Errors are located by the canonical names that `config.normalizing` hands over.
+        loc_by_alias=False,
     )
 
 
 class MappingRule(_Model):
     """One line of the mapping."""
 
-    field_name: str
+    field_name: str = Field(min_length=1)
     """`<field>[.<locale>]`, `<field>.<locale>[]`, `<field>.<locale>.lat|lon`, `sys.Id`; itself a
     template."""
     expression: str
@@ -43,14 +48,17 @@ class MappingRule(_Model):
 class PreMapping(_Model):
     """A variable computed before the mapping, available as `var.<name>`."""
 
-    var_name: str
+    var_name: str = Field(min_length=1)
+    """Name of the variable; unique in the file."""
     expression: str
+    """Template of the text; does not see the other variables."""
 
 
 class Enumeration(_Model):
     """Repeat the extraction for every entry of a content type."""
 
-    content_type: str
+    content_type: str = Field(min_length=1)
+    """Id of the content type; the entry is a template variable of this name."""
     query_parameters: str = ""
     """Appended to the query for the entries, e.g. `fields.active=true`."""
     filter: str = ""
@@ -75,7 +83,7 @@ class Pagination(_Model):
     """Records per page, offset style and others."""
     page_size: int | None = Field(default=None, ge=1)
     """Records per page, page style."""
-    first_page: int | None = None
+    first_page: int | None = Field(default=None, ge=0)
     """Number of the first page; 0 where the style is inferred from `pageSize`, 1 where `type: page`
     is stated."""
     cursor_path: str | None = None
@@ -98,43 +106,52 @@ class BearerAuth(_Model):
     """`Authorization: Bearer <token>`."""
 
     type: Literal["bearer"]
+    """`bearer`."""
     token: str
-    """Template."""
+    """Template of the token."""
 
 
 class BasicAuth(_Model):
     """HTTP basic authentication."""
 
     type: Literal["basic"]
+    """`basic`."""
     username: str
-    """Template."""
+    """Template of the user's name."""
     password: str
-    """Template."""
+    """Template of the password."""
 
 
 class ApiKeyAuth(_Model):
     """An API key in a header or a query parameter."""
 
     type: Literal["api_key"]
-    name: str
+    """`api_key`."""
+    name: str = Field(min_length=1)
+    """Of the header or query parameter."""
     value: str
-    """Template."""
+    """Template of the key."""
     location: Literal["header", "query"] = Field(default="header", alias="in")
+    """Where the key is sent."""
 
 
 class OAuth2Auth(_Model):
     """OAuth 2.0 client credentials; the token is refreshed before it expires and after a 401."""
 
     type: Literal["oauth2_client_credentials"]
-    token_url: str
-    """Template."""
+    """`oauth2_client_credentials`."""
+    token_url: str = Field(min_length=1)
+    """Template of the absolute URL that hands out tokens."""
     client_id: str
-    """Template."""
+    """Template of the client's id."""
     client_secret: str
-    """Template."""
+    """Template of the client's secret."""
     scope: str | None = None
+    """Scopes to ask for, separated by blanks."""
     audience: str | None = None
+    """Audience to ask for, where the server wants one."""
     client_authentication: Literal["basic", "body"] = "basic"
+    """How the client shows itself to `tokenUrl`: HTTP basic authentication, or in the form."""
 
 
 Auth = Annotated[BearerAuth | BasicAuth | ApiKeyAuth | OAuth2Auth, Field(discriminator="type")]
@@ -144,65 +161,82 @@ class CsvFormat(_Model):
     """How to read CSV; what is not stated is detected from the first bytes and logged."""
 
     delimiter: str | None = None
+    """One character between the cells; `\\t` or `tab` for a tab. Else detected."""
     encoding: str | None = None
     """Else: byte order mark, charset of the response, UTF-8, then cp1252 with a warning."""
     quote_char: str = '"'
+    """The character around cells that hold the delimiter or a line break."""
     has_header: bool = True
+    """Whether the first line names the columns."""
     column_names: tuple[str, ...] | None = None
-    """Needed without a header line."""
+    """Names of the columns, in order; needed without a header line."""
     file_name: str | None = None
     """Member of the zip to read; needed only if it holds several files."""
 
+    @field_validator("delimiter")
+    @classmethod
+    def _name_a_tab(cls, delimiter: str | None) -> str | None:
+        return "\t" if delimiter in ("tab", "\\t") else delimiter
 
-class Schedule(_Model):
+
+class _Launch(_Model):
+    """Run config of a run that Dagster launches by itself; what is not stated is the file's."""
+
+    apply: bool = True
+    """Whether the run writes; false makes each launch a dry run."""
+    mode: Mode | None = None
+    """Of the launched run."""
+    batch_size: BatchSize | Literal["auto"] | None = None
+    """Of the launched run."""
+    publish: Publish | None = None
+    """Of the launched run."""
+    use_file_cache: bool | None = None
+    """Answer source requests from the response cache."""
+    limit: int | None = Field(default=None, ge=1)
+    """Only the first N records."""
+    concurrency: int | None = Field(default=None, ge=1, le=32)
+    """Requests in flight against the space."""
+    max_failed_entries: int | None = Field(default=None, ge=0)
+    """Failed entries tolerated before a batch counts as failed."""
+    executor: Literal["in_process", "multiprocess"] | None = None
+    """Where mapped steps run."""
+    enabled: bool = True
+    """Whether it is switched on when the code location is loaded for the first time."""
+
+
+class Schedule(_Launch):
     """When Dagster launches the sync by itself. The other keys are run config of the launched
     run.
     """
 
-    cron: str
+    cron: str = Field(min_length=1)
+    """Five fields (minute, hour, day, month, weekday), or `@hourly`, `@daily`, ..."""
     timezone: str = "UTC"
-    apply: bool = True
-    mode: Mode | None = None
-    batch_size: BatchSize | Literal["auto"] | None = None
-    publish: Publish | None = None
-    use_file_cache: bool | None = None
-    limit: int | None = Field(default=None, ge=1)
-    concurrency: int | None = Field(default=None, ge=1, le=32)
-    max_failed_entries: int | None = Field(default=None, ge=0)
-    executor: Literal["in_process", "multiprocess"] | None = None
-    enabled: bool = True
-    """Whether the schedule is on when the code location is loaded for the first time."""
+    """IANA name in which `cron` is read, e.g. `Europe/London`."""
 
 
-class Sensor(_Model):
+class Sensor(_Launch):
     """Launch when something changes at a URL: its ETag, Last-Modified, or a value at a JSON
     path.
     """
 
     type: Literal["http_change"]
-    url: str
-    """Template."""
+    """`http_change`."""
+    url: str = Field(min_length=1)
+    """Template of the absolute URL that is watched."""
     json_path: str | None = None
     """Watch the value at this path instead of the validators of the response."""
     headers: dict[str, str] = Field(default_factory=dict)
-    """Templates."""
+    """Templates of request headers."""
     minimum_interval_seconds: int = Field(default=60, ge=5)
-    apply: bool = True
-    mode: Mode | None = None
-    batch_size: BatchSize | Literal["auto"] | None = None
-    publish: Publish | None = None
-    use_file_cache: bool | None = None
-    limit: int | None = Field(default=None, ge=1)
-    concurrency: int | None = Field(default=None, ge=1, le=32)
-    max_failed_entries: int | None = Field(default=None, ge=0)
-    executor: Literal["in_process", "multiprocess"] | None = None
-    enabled: bool = True
+    """Between two looks at the URL."""
 
 
 class Target(_Model):
     """Which space the sync writes to."""
 
     space: Literal["contentful", "local"] = "contentful"
+    """`contentful`: the space of the environment variables; `local`: the embedded local space."""
     model: str | None = None
     """Local space only: file with content types and locales (contentful-export shape), relative to
     the config file."""
@@ -212,7 +246,9 @@ class SampleTest(_Model):
     """A sample row and the fields it must give; run by `sync-pipeline check`."""
 
     name: str = ""
+    """For the report of `check`."""
     row: dict[str, Any]
+    """A row as the source would give it."""
     expect: dict[str, Any]
     """`{"name.en": value}`; fields not named are not compared."""
 
@@ -225,50 +261,66 @@ class SyncConfig(_Model):
     path: Path | None = None
     """The file, for messages."""
     source_type: Literal["restapi", "database"] = "restapi"
-    content_type: str
-    content_key_field: str
+    """Kind of source; inferred from `connectionString`, `query` or `provider` where missing."""
+    content_type: str = Field(min_length=1)
+    """Id of the content type whose entries are written."""
+    content_key_field: str = Field(min_length=1)
     """`id` or `id.en`: the field by whose value in the default locale entries are matched."""
     content_display_field: str | None = None
+    """Of the original; kept, not used."""
     order: int | None = None
-    mapping: tuple[MappingRule, ...]
+    """Of the original's entries (1 to 999); kept, not used."""
+    mapping: tuple[MappingRule, ...] = Field(min_length=1)
+    """What goes into which field."""
     pre_mapping: tuple[PreMapping, ...] = ()
+    """Variables computed per row, before the mapping."""
     enumerate_for_content_types: tuple[Enumeration, ...] = ()
+    """Nested loops over entries of the space, in this order; the extraction runs once for each."""
     filter_expression: str | None = None
     """Template; a record is kept when it renders to `true`."""
 
     end_point: str | None = None
     """Template of an absolute URL."""
     http_method: Literal["get", "post"] = "get"
+    """Of the requests for records."""
     headers: dict[str, str] = Field(default_factory=dict)
-    """Templates."""
+    """Templates of request headers."""
     query_parameters: dict[str, str] = Field(default_factory=dict)
     """Templates, joined to the query string that `endPoint` may already have."""
     form_url_encoded_content: dict[str, str] = Field(default_factory=dict)
-    """Templates; POST."""
+    """Templates of a form; POST."""
     json_body: Any = None
     """POST; every text in it is a template."""
     continuation_token_header: str | None = None
+    """The value of this response header is sent as the request header of the same name, until it
+    is absent."""
     results_format: Literal["json", "jsonl", "csv", "zippedCsv"] = "json"
+    """What the source answers with."""
     results_secret: str | None = None
     """Template of the password of the zip."""
     results_json_path: str | None = None
     """JSON path of the records; `$.` is prepended where missing."""
     results_total_pages_path: str | None = None
+    """JSON path of the number of pages in all."""
     pagination: Pagination | None = None
+    """How to get from one page to the next."""
     auth: Auth | None = None
+    """How requests to the source are authorized."""
     csv: CsvFormat = CsvFormat()
+    """How to read CSV."""
     timeout_s: float = Field(default=60, gt=0)
-    """Of connecting, and of waiting for the next bytes."""
+    """Seconds, of connecting and of waiting for the next bytes."""
     retries: int = Field(default=5, ge=0, le=20)
     """Further attempts after a connection error, 429 or 5xx."""
     requests_per_second: float | None = Field(default=None, gt=0)
-    """Rate limit towards the source."""
+    """Rate limit towards the source; none by default."""
     max_response_bytes: int = Field(default=8 * 1024**3, ge=1)
     """Bound on one response, and on what a zip or gzip unpacks to."""
     cache_hours: float = Field(default=24, gt=0)
     """Age at which an answer in the response cache (`use_file_cache`) is asked for again."""
 
     provider: Literal["sqlserver", "mysql", "postgresql", "sqlite"] | None = None
+    """Kind of database; inferred where `connectionString` is an SQLAlchemy URL."""
     connection_string: str | None = None
     """Template; ADO.NET style or an SQLAlchemy URL."""
     query: str | None = None
@@ -277,12 +329,19 @@ class SyncConfig(_Model):
     """False: the source cannot be streamed; streaming mode falls back to regular with a warning."""
 
     mode: Mode = "regular"
+    """Default of the run config: whole data set in memory, batch by batch, or by size."""
     batch_size: BatchSize | Literal["auto"] = 1000
+    """Records per batch in streaming mode."""
     publish: Publish = "changed"
+    """`changed`: entries that the run wrote; `all`: also drafts of others; `none`."""
     schedule: Schedule | None = None
+    """When to launch by time."""
     sensor: Sensor | None = None
+    """When to launch by a change of the source."""
     target: Target = Target()
+    """Where entries are written."""
     tests: tuple[SampleTest, ...] = ()
+    """Sample rows for `sync-pipeline check`."""
 
     @property
     def key_field_id(self) -> str:

@@ -1,0 +1,163 @@
+"""From template source to a checked syntax tree.
+
+Everything that can never work is found here, before a record is read: syntax, unknown variables,
+filters, tests and functions, and what the sandbox would refuse anyway. The tree that comes out has
+been rewritten so that methods, loops and `~` go through the bounded forms of `sandbox`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from jinja2 import TemplateSyntaxError, nodes
+from jinja2.environment import Environment
+from jinja2.meta import find_undeclared_variables
+from jinja2.visitor import NodeTransformer
+
+from sync_pipeline.templating.environment import CONCATENATE, COUNT_TURNS
+from sync_pipeline.templating.sandbox import METHODS, TemplateEnvironment
+from sync_pipeline.templating.suggestions import did_you_mean
+
+#: Longest template source, in characters.
+MAX_SOURCE = 100_000
+_METHOD_NAMES = frozenset().union(*METHODS.values())
+_NO_FILES: dict[type[nodes.Node], str] = {
+    nodes.Include: "include", nodes.Import: "import", nodes.FromImport: "from ... import",
+    nodes.Extends: "extends", nodes.Block: "block",
+}  # fmt: skip
+
+
+class TemplateProblem(Exception):  # noqa: N818  # internal: becomes a MappingError with file and key
+    """Why a source does not compile, with the fix, without file and key."""
+
+
+def parse_checked(
+    source: str, *, environment: TemplateEnvironment, names: Collection[str]
+) -> nodes.Template:
+    """The checked and rewritten syntax tree of a template.
+
+    Args:
+        source: Jinja2, or Scriban where it can be translated.
+        environment: Knows the filters, tests and functions.
+        names: The root variables that the template may use.
+
+    Raises:
+        TemplateProblem: The source does not compile or names what cannot exist.
+    """
+    if len(source) > MAX_SOURCE:
+        raise TemplateProblem(f"the template is longer than {MAX_SOURCE:,} characters")
+    try:
+        tree = environment.parse(source)
+        rewritten = _Rewriter(environment, _shadowing(tree, names)).visit(tree)
+        _check_roots(rewritten, environment, names)
+    except TemplateSyntaxError as err:
+        line = f" in line {err.lineno}" if source.count("\n") else ""
+        raise TemplateProblem(f"the template does not compile: {err.message}{line}") from err
+    except RecursionError as err:
+        raise TemplateProblem("the template is nested too deep") from err
+    assert isinstance(rewritten, nodes.Template)  # noqa: S101  # for the type checker
+    return rewritten
+
+
+def _check_roots(tree: nodes.Template, environment: Environment, names: Collection[str]) -> None:
+    namespaces = filter_namespaces(environment)
+    known = {*names, *environment.globals}
+    for name in sorted(find_undeclared_variables(tree) - known):
+        raise TemplateProblem(
+            f'unknown variable "{name}"{did_you_mean(name, [*names, *namespaces])}'
+        )
+
+
+def filter_namespaces(environment: Environment) -> frozenset[str]:
+    """`cute`, `string`, `array`...: what stands before the dot of dotted filters."""
+    return frozenset(name.split(".", 1)[0] for name in environment.filters if "." in name)
+
+
+def _shadowing(tree: nodes.Template, names: Collection[str]) -> frozenset[str]:
+    """Names that are variables here, so that `{% for date in ... %}{{ date.year }}` works."""
+    stored = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
+    return frozenset(stored.union(names)) - {"cute"}
+
+
+class _Rewriter(NodeTransformer):
+    def __init__(self, environment: TemplateEnvironment, shadowing: frozenset[str]) -> None:
+        self._environment = environment
+        self._namespaces = filter_namespaces(environment) - shadowing
+
+    def generic_visit(self, node: nodes.Node, *args: object, **options: object) -> nodes.Node:
+        keyword = _NO_FILES.get(type(node))
+        if keyword:
+            raise TemplateProblem(f'"{keyword}" is not available: a template stands alone')
+        return super().generic_visit(node, *args, **options)
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
+        target = node.node
+        if isinstance(target, nodes.Getattr):
+            if isinstance(target.node, nodes.Name) and target.node.name in self._namespaces:
+                return self._function(node, f"{target.node.name}.{target.attr}")
+            self._check_method(target)
+            node.node = nodes.Call(
+                nodes.EnvironmentAttribute("method_of"),
+                [target.node, nodes.Const(target.attr)], [], None, None,
+                lineno=node.lineno,
+            )  # fmt: skip
+        return self.generic_visit(node)
+
+    def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802
+        if node.attr.startswith("_"):
+            raise TemplateProblem(
+                f'".{node.attr}" is refused by the sandbox; a key of that name is'
+                f' reachable as ["{node.attr}"]'
+            )
+        if isinstance(node.node, nodes.Name) and node.node.name in self._namespaces:
+            name = f"{node.node.name}.{node.attr}"
+            self._check_filter(name)
+            raise TemplateProblem(f"{name} is a function: write {name}(value) or value | {name}")
+        return self.generic_visit(node)
+
+    def visit_Name(self, node: nodes.Name) -> nodes.Node:  # noqa: N802
+        if node.name == "self":
+            raise TemplateProblem('"self" is not available: a template stands alone')
+        return node
+
+    def visit_Filter(self, node: nodes.Filter) -> nodes.Node:  # noqa: N802
+        self._check_filter(node.name)
+        return self.generic_visit(node)
+
+    def visit_Test(self, node: nodes.Test) -> nodes.Node:  # noqa: N802
+        if node.name not in self._environment.tests:
+            hint = did_you_mean(node.name, self._environment.tests)
+            raise TemplateProblem(f'unknown test "is {node.name}"{hint}')
+        return self.generic_visit(node)
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+        first, *rest = node.nodes
+        joined = nodes.Filter(first, CONCATENATE, rest, [], None, None, lineno=node.lineno)
+        return self.generic_visit(joined)
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802
+        node.iter = nodes.Filter(node.iter, COUNT_TURNS, [], [], None, None, lineno=node.lineno)
+        return self.generic_visit(node)
+
+    def _function(self, node: nodes.Call, name: str) -> nodes.Node:
+        self._check_filter(name)
+        if not node.args:
+            raise TemplateProblem(f"{name}() needs a value: write {name}(row.x)")
+        first, *rest = node.args
+        call = nodes.Filter(
+            first, name, rest, node.kwargs, node.dyn_args, node.dyn_kwargs, lineno=node.lineno
+        )
+        return self.generic_visit(call)
+
+    def _check_filter(self, name: str) -> None:
+        if name not in self._environment.filters:
+            what = "function" if "." in name else "filter"
+            known = [known for known in self._environment.filters if known[0].isalpha()]
+            raise TemplateProblem(f'unknown {what} "{name}"{did_you_mean(name, known)}')
+
+    def _check_method(self, target: nodes.Getattr) -> None:
+        name = target.attr
+        if name in {"format", "format_map"}:
+            raise TemplateProblem(f'.{name}() is not available: use the filter "format"')
+        if name.startswith("_"):
+            raise TemplateProblem(f".{name}() is refused by the sandbox")

@@ -1,0 +1,49 @@
+"""Puts together the environment that templates are compiled in: filters, tests, globals."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from jinja2.utils import Cycler, Joiner, Namespace
+
+from sync_pipeline.templating.jinja_filters import build_filters, build_tests, concatenated
+from sync_pipeline.templating.sandbox import TemplateEnvironment, bounded_range, counted
+from sync_pipeline.templating.text import EmptyValue, MissingValue, to_text
+
+#: Names of filters that only rewritten templates use; no template can spell them.
+CONCATENATE = "~"
+COUNT_TURNS = "for"
+
+
+def build_environment() -> TemplateEnvironment:
+    """A new environment; compile any number of templates in it, from any thread."""
+    environment = TemplateEnvironment(
+        autoescape=False,
+        undefined=MissingValue,
+        finalize=to_text,
+        keep_trailing_newline=True,
+        extensions=["jinja2.ext.loopcontrols", "jinja2.ext.do"],
+        cache_size=0,
+    )
+    environment.filters.clear()
+    environment.filters.update(build_filters())
+    environment.filters.update({CONCATENATE: concatenated, COUNT_TURNS: counted})
+    environment.tests.clear()
+    environment.tests.update(build_tests())
+    environment.globals.clear()
+    environment.globals |= {
+        "range": bounded_range,
+        "dict": dict,
+        "namespace": Namespace,
+        "cycler": Cycler,
+        "joiner": Joiner,
+        "null": None,
+        "empty": EmptyValue(),
+    }
+    return environment
+
+
+@lru_cache(maxsize=1)
+def plain_environment() -> TemplateEnvironment:
+    """The environment without functions that ask the space."""
+    return build_environment()

@@ -1,0 +1,169 @@
+"""Jinja2's own filters, made safe for rows: null is empty text, nothing grows without bound, and
+nothing depends on chance or on HTML.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from jinja2 import pass_environment
+from jinja2.filters import FILTERS, make_attrgetter
+from jinja2.tests import TESTS
+
+from sync_pipeline.templating.sandbox import (
+    TemplateEnvironment,
+    bounded_join,
+    bounded_replace,
+)
+from sync_pipeline.templating.text import (
+    MAX_ITEMS,
+    checked_size,
+    is_nothing,
+    template_error,
+    to_json,
+    to_text,
+)
+
+#: Not offered: they depend on chance, show Python's insides, reach attributes, or make markup.
+_REMOVED = {"random", "pprint", "attr", "urlize", "xmlattr", "forceescape", "safe"}
+#: Their first argument is made text first (None would become "None", True "True").
+_OF_TEXT = [
+    "capitalize",
+    "center",
+    "e",
+    "escape",
+    "indent",
+    "lower",
+    "string",
+    "striptags",
+    "title",
+    "trim",
+    "truncate",
+    "upper",
+    "urlencode",
+    "wordcount",
+    "wordwrap",
+]
+#: Their number arguments decide how much is built.
+_SIZED = ("batch", "center", "indent", "round", "slice", "truncate", "wordwrap", "int")
+_FORMAT_WIDTH = re.compile(r"%(?:\([^)]*\))?[#0\- +]*(\*|\d+)?(?:\.(\*|\d+))?")
+
+
+def build_filters() -> dict[str, Callable[..., Any]]:
+    """Jinja2's filters by name, as templates get them."""
+    filters: dict[str, Callable[..., Any]] = {}
+    filters.update((name, f) for name, f in FILTERS.items() if name not in _REMOVED)
+    for name in _OF_TEXT:
+        filters[name] = _of_text(filters[name])
+    for name in _SIZED:
+        filters[name] = _sized(filters[name])
+    filters.update(
+        {
+            "string": to_text,
+            "e": _escape,
+            "escape": _escape,
+            "format": _format,
+            "join": _join,
+            "replace": _replace,
+            "tojson": _tojson,
+            "coalesce": coalesce,
+        }
+    )
+    return filters
+
+
+def build_tests() -> dict[str, Callable[..., Any]]:
+    """Jinja2's tests by name; `none` holds for what is missing, too."""
+    tests: dict[str, Callable[..., Any]] = {}
+    tests.update(TESTS)
+    tests.update({"none": is_nothing, "null": is_nothing})
+    return tests
+
+
+def coalesce(value: Any, *alternatives: Any) -> Any:
+    """The first value that is neither null nor missing: Scriban's `a ?? b`."""
+    for candidate in (value, *alternatives):
+        if not is_nothing(candidate):
+            return candidate
+    return None
+
+
+def concatenated(*values: Any) -> str:
+    """The `~` operator, with values put into text as everywhere."""
+    return bounded_join("", values)
+
+
+def _copy_pass_flag(source: Callable[..., Any], wrapper: Callable[..., Any]) -> None:
+    # Jinja2 marks filters that want the environment or context by this attribute.
+    flag = getattr(source, "jinja_pass_arg", None)
+    if flag is not None:
+        wrapper.jinja_pass_arg = flag  # type: ignore[attr-defined]
+
+
+def _of_text(function: Callable[..., Any]) -> Callable[..., Any]:
+    passed = 1 if hasattr(function, "jinja_pass_arg") else 0
+
+    def on_text(*args: Any, **options: Any) -> Any:
+        result = function(*args[:passed], to_text(args[passed]), *args[passed + 1 :], **options)
+        return str(result) if isinstance(result, str) else result
+
+    _copy_pass_flag(function, on_text)
+    return on_text
+
+
+def _sized(function: Callable[..., Any]) -> Callable[..., Any]:
+    passed = 2 if hasattr(function, "jinja_pass_arg") else 1
+
+    def bounded(*args: Any, **options: Any) -> Any:
+        for size in (*args[passed:], *options.values()):
+            if isinstance(size, int) and abs(size) > MAX_ITEMS:
+                raise template_error(f"a size of more than {MAX_ITEMS:,} in a filter")
+        return function(*args, **options)
+
+    _copy_pass_flag(function, bounded)
+    return bounded
+
+
+def _escape(value: Any) -> str:
+    text = to_text(value)
+    for plain, entity in (
+        ("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&#34;"), ("'", "&#39;"),
+    ):  # fmt: skip
+        text = bounded_replace(text, plain, entity)
+    return text
+
+
+def _format(value: Any, *args: Any, **named: Any) -> str:
+    if args and named:
+        raise template_error('the filter "format" takes positional or named values, not both')
+    text = to_text(value)
+    for sizes in _FORMAT_WIDTH.findall(text):
+        for size in sizes:
+            if size == "*" or (size and int(size) > MAX_ITEMS):
+                raise template_error('a width that is too large in the filter "format"')
+    values = [to_text(arg) if is_nothing(arg) or isinstance(arg, bool) else arg for arg in args]
+    return text % (named or tuple(values))
+
+
+@pass_environment
+def _join(
+    environment: TemplateEnvironment, value: Any, d: Any = "", attribute: str | int | None = None
+) -> str:
+    items = [] if is_nothing(value) else value
+    if attribute is not None:
+        items = map(make_attrgetter(environment, attribute), items)
+    return bounded_join(to_text(d), items)
+
+
+def _replace(value: Any, old: Any, new: Any, count: int | None = None) -> str:
+    text = to_text(value)
+    checked_size(len(text))
+    return bounded_replace(text, to_text(old), to_text(new), -1 if count is None else count)
+
+
+def _tojson(value: Any, indent: int | None = None) -> str:
+    if indent is not None and not 0 <= indent <= 16:
+        raise template_error('an indent of 0 to 16 in the filter "tojson"')
+    return to_json(value, indent)

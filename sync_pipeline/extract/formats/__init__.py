@@ -1,0 +1,96 @@
+"""From the body of a response to rows: JSON, JSON Lines, CSV, zipped CSV, each gzipped or not.
+
+::
+
+    bytes ─► body (bound, gzip, recognised) ─► text (encoding) ─► json_stream | json_lines |
+    csv_rows | zip_member ─► rows
+
+Nothing here holds more than a chunk or one record; nothing here knows of HTTP beyond the
+`Content-Type` header. Errors of the stream itself (a connection that breaks) pass through as they
+are, so that the caller can tell them from wrong data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sync_pipeline.config.model import SyncConfig
+from sync_pipeline.extract.formats.answer import describe_answer
+from sync_pipeline.extract.formats.body import open_body, refuse_other_formats
+from sync_pipeline.extract.formats.csv_rows import read_csv
+from sync_pipeline.extract.formats.json_lines import read_json_lines
+from sync_pipeline.extract.formats.json_path import check_json_path, select_rows, value_at
+from sync_pipeline.extract.formats.json_stream import load_json, read_json
+from sync_pipeline.extract.formats.zip_member import read_zipped_csv
+from sync_pipeline.model import Row
+
+__all__ = ["check_json_path", "load_document", "read_records", "select_rows", "value_at"]
+
+
+def read_records(
+    stream: BinaryIO,
+    config: SyncConfig,
+    *,
+    content_type_header: str | None,
+    url: str = "",
+    skip: int = 0,
+    secret: str | None = None,
+    spool_dir: Path | None = None,
+) -> Iterator[Row]:
+    """Yield the records of one response while it is read; memory is bounded by the largest record.
+
+    Records before a damaged place are yielded before the error is raised.
+
+    Args:
+        stream: The body after `Content-Encoding` was undone, or still gzipped (told by its magic
+            number). The caller closes it.
+        config: Its `results_format`, `results_json_path`, `csv` and `max_response_bytes` say how
+            to read.
+        content_type_header: For the charset and for telling HTML or Excel from data.
+        url: Redacted; for the texts of errors only.
+        skip: Leading records to pass over (they were kept by an earlier attempt).
+        secret: Password of a zip: `results_secret`, rendered.
+        spool_dir: Where a zip is put while it is read, as large as the zip; else the system's
+            directory for temporary files.
+
+    Raises:
+        SourceDataError: The body is not what the config declares, or is damaged, or larger than
+            `max_response_bytes`.
+    """
+    answer = describe_answer(config, content_type_header, url)
+    body = open_body(stream, max_bytes=config.max_response_bytes, answer=answer)
+    refuse_other_formats(body, answer)
+    if config.results_format == "json":
+        yield from read_json(body, answer, config.results_json_path, skip)
+    elif config.results_format == "jsonl":
+        yield from read_json_lines(body, answer, config.results_json_path, skip)
+    elif config.results_format == "csv":
+        yield from read_csv(body, answer, config.csv, skip)
+    else:
+        yield from read_zipped_csv(
+            body,
+            answer,
+            config.csv,
+            skip,
+            secret=secret,
+            spool_dir=spool_dir,
+            max_bytes=config.max_response_bytes,
+        )
+
+
+def load_document(
+    stream: BinaryIO, config: SyncConfig, *, content_type_header: str | None, url: str = ""
+) -> Any:
+    """One JSON page, whole: for `select_rows` and for what pagination reads in the body.
+
+    Twice as fast as `read_records` on bodies over a megabyte, but held in memory; strict (no NaN).
+
+    Raises:
+        SourceDataError: The body is no JSON.
+    """
+    answer = describe_answer(config, content_type_header, url)
+    body = open_body(stream, max_bytes=config.max_response_bytes, answer=answer)
+    refuse_other_formats(body, answer)
+    return load_json(body, answer)

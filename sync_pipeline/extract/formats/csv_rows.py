@@ -1,0 +1,195 @@
+"""CSV to rows of text: nothing is converted, padded, cut or guessed to be empty.
+
+The standard library's reader, in its strict mode: see docs/decisions for why not pandas.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sync_pipeline.config.model import CsvFormat
+from sync_pipeline.errors import ConfigError
+from sync_pipeline.extract.formats.answer import Answer
+from sync_pipeline.extract.formats.body import CHUNK, Body
+from sync_pipeline.extract.formats.text import csv_encoding, open_utf8
+from sync_pipeline.model import Row
+
+_log = logging.getLogger(__name__)
+
+#: Characters of one cell and of one line; more is a quote that was never closed.
+MAX_CELL: Final = 16 * 1024 * 1024
+_DELIMITERS: Final = (",", ";", "\t", "|")
+_SPELLED: Final = {"\\t": "\t", "tab": "\t"}
+#: Bytes by which the delimiter is found out, and records of them that are counted.
+_SAMPLE: Final = 64 * 1024
+_SAMPLE_ROWS: Final = 20
+
+
+def read_csv(body: Body, answer: Answer, config: CsvFormat, skip: int = 0) -> Iterator[Row]:
+    """Yield `{column: text}` for each record; an empty file or a lone header yields nothing.
+
+    Raises:
+        SourceDataError: A record with too few or too many cells, a quote that is never closed, NUL
+            bytes, bytes that are not of the encoding; the text names the line.
+        ConfigError: The `csv` block cannot work.
+    """
+    # Interpreter-wide, and only ever raised: the default of 128 KiB refuses long descriptions.
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL))
+    encoding = csv_encoding(body, answer, config.encoding)
+    text = open_utf8(body, answer, encoding)
+    options = _options(text, answer, config)
+    wrapper = io.TextIOWrapper(io.BufferedReader(text, CHUNK), "utf-8", newline="")
+    reader = csv.reader(_lines(wrapper, answer), **options)
+    records = _records(reader, answer)
+    names = _names(records, answer, config)
+    if names is None:
+        _log.warning("%sthe CSV is empty, without even a header line", _prefix(answer))
+        return
+    width = len(names)
+    done = 0
+    for record in records:
+        if len(record) != width:
+            if not record:
+                continue  # a blank line
+            record = _fitted(record, width, answer, config, reader.line_num)  # noqa: PLW2901
+        done += 1
+        if done > skip:
+            yield dict(zip(names, record, strict=True))
+
+
+def _options(text: Body, answer: Answer, config: CsvFormat) -> dict[str, Any]:
+    quote = config.quote_char
+    if len(quote) > 1:
+        raise ConfigError(
+            "quoteChar must be one character, or empty for none",
+            file=answer.file or None, key="csv.quoteChar",
+        )  # fmt: skip
+    options: dict[str, Any] = {"strict": True}
+    options |= {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
+    delimiter = _SPELLED.get(config.delimiter or "", config.delimiter)
+    if delimiter is None:
+        delimiter = _find_delimiter(text, options)
+        _log.info("%sdelimiter of the CSV: %r (found out)", _prefix(answer), delimiter)
+    if len(delimiter) != 1 or delimiter in ("\n", "\r", quote):
+        raise ConfigError(
+            "delimiter must be one character, and not the quote",
+            file=answer.file or None, key="csv.delimiter",
+        )  # fmt: skip
+    return options | {"delimiter": delimiter}
+
+
+def _find_delimiter(text: Body, options: dict[str, Any]) -> str:
+    """The delimiter that splits the first records most evenly, then into most cells."""
+    sample = text.peek_bytes(_SAMPLE).decode("utf-8", errors="ignore")
+    best, best_score = ",", (0.0, 0)
+    for delimiter in _DELIMITERS:
+        widths: list[int] = []
+        lines = io.StringIO(sample, newline="")
+        try:
+            for record in csv.reader(lines, **options, delimiter=delimiter):
+                if record:
+                    widths.append(len(record))
+                if len(widths) > _SAMPLE_ROWS:
+                    break
+        except csv.Error:
+            pass  # the sample ends within quotes, or this delimiter is wrong: what was read counts
+        if len(sample) >= _SAMPLE - 4 and len(widths) > 1:
+            widths.pop()  # cut off by the end of the sample
+        if not widths or widths[0] < 2:
+            continue
+        even = sum(width == widths[0] for width in widths) / len(widths)
+        best, best_score = max(
+            (best, best_score), (delimiter, (even, widths[0])), key=lambda found: found[1]
+        )
+    return best
+
+
+def _lines(text: io.TextIOWrapper, answer: Answer) -> Iterator[str]:
+    for number, line in enumerate(iter(lambda: text.readline(MAX_CELL), ""), start=1):
+        if "\0" in line:
+            raise answer.error(
+                f"line {number} has NUL bytes",
+                "The file is binary or in another encoding: set csv.encoding (utf-16?).",
+            )
+        if len(line) >= MAX_CELL:
+            raise answer.error(
+                f"line {number} is longer than {MAX_CELL:,} characters",
+                "Check csv.delimiter and that the file is CSV at all.",
+            )
+        yield line
+
+
+def _records(reader: Any, answer: Answer) -> Iterator[list[str]]:
+    """The reader's records, with its errors as ours, naming where the record began."""
+    while True:
+        start = reader.line_num + 1
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as err:
+            raise answer.error(
+                f"the record that begins in line {start} is broken ({err})",
+                "Often a quote that is never closed, or one within a cell that is not doubled: "
+                "mend the source, or set csv.quoteChar.",
+            ) from err
+        yield record
+
+
+def _names(
+    records: Iterator[list[str]], answer: Answer, config: CsvFormat
+) -> tuple[str, ...] | None:
+    """Column names; None for an empty file."""
+    if not config.has_header:
+        if not config.column_names:
+            raise ConfigError(
+                "hasHeader: false needs the names of the columns",
+                file=answer.file or None, key="csv.columnNames",
+            )  # fmt: skip
+        return _unique(config.column_names, answer)
+    header = next((record for record in records if record), None)
+    if header is None:
+        return None
+    if config.column_names:
+        if len(config.column_names) != len(header):
+            raise answer.error(
+                f"its header line has {len(header)} cells and csv.columnNames "
+                f"{len(config.column_names)} names",
+                "Name every column, in order.",
+            )
+        return _unique(config.column_names, answer)
+    return _unique(
+        tuple(name.strip() or f"column_{at}" for at, name in enumerate(header, start=1)), answer
+    )
+
+
+def _unique(names: tuple[str, ...], answer: Answer) -> tuple[str, ...]:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise answer.error(
+            f"several columns are called {', '.join(repr(name[:60]) for name in twice[:10])}",
+            "Give every column its own name with csv.columnNames (they replace the header line).",
+        )
+    return names
+
+
+def _fitted(
+    record: list[str], width: int, answer: Answer, config: CsvFormat, line: int
+) -> list[str]:
+    """A record with superfluous delimiters at its end without them; anything else is an error."""
+    if len(record) > width and not any(record[width:]):
+        return record[:width]
+    hint = "Check csv.delimiter" if config.delimiter else "Declare csv.delimiter"
+    raise answer.error(
+        f"the record that ends in line {line} has {len(record)} cells instead of {width}",
+        f"{hint}, and that cells with delimiters are quoted.",
+    )
+
+
+def _prefix(answer: Answer) -> str:
+    return f"{answer.url}: " if answer.url else ""

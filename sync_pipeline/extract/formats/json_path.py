@@ -1,0 +1,243 @@
+"""JSON paths: compiled once, walked over loaded documents.
+
+Plain paths (`$.data.items`, `data[0]['odd name'].rows[*]`) are compiled by a small parser of our
+own to a tuple of steps, which the streaming reader can follow too. Everything else of the language
+(filters, slices, recursive descent) goes to jsonpath-ng and needs the whole document in memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
+
+from sync_pipeline.errors import ConfigError, SourceDataError
+from sync_pipeline.model import Row
+
+
+class Each(Enum):
+    """The step `[*]`: every element of an array."""
+
+    ITEM = "*"
+
+
+#: A name, an index (0 or more) or every element.
+Step: TypeAlias = str | int | Each
+Steps: TypeAlias = tuple[Step, ...]
+
+_STEP: Final = re.compile(
+    r"""\.(?P<name>[^\s.\[\]'"*?()@$,:][^\s.\[\]'"*?()$,]*)"""
+    r"""|\[\s*(?:(?P<index>\d+)|(?P<each>\*)|'(?P<single>[^'\\]*)'|"(?P<double>[^"\\]*)")\s*\]"""
+)
+#: How many of a document's keys an error names.
+_KEYS_SHOWN: Final = 20
+
+
+@lru_cache(maxsize=256)
+def compile_steps(path: str | None) -> Steps | None:
+    """The steps of a plain path; `()` for the root, None for a path that only jsonpath-ng reads.
+
+    `$.` is prepended where it is missing.
+    """
+    text = (path or "").strip()
+    if text in ("", "$"):
+        return ()
+    text = _rooted(text)[1:]
+    steps: list[Step] = []
+    position = 0
+    while position < len(text):
+        found = _STEP.match(text, position)
+        if not found:
+            return None
+        position = found.end()
+        if found["index"] is not None:
+            steps.append(int(found["index"]))
+        elif found["each"] is not None:
+            steps.append(Each.ITEM)
+        else:
+            steps.append(next(name for name in found.group("name", "single", "double") if name))
+    return tuple(steps)
+
+
+def check_json_path(path: str, *, key: str = "resultsJsonPath") -> None:
+    """Raise `ConfigError` where the path cannot be compiled."""
+    if compile_steps(path) is None:
+        _compile_query(path, key)
+
+
+def value_at(document: Any, path: str) -> Any:
+    """The first value at a JSON path, None where there is none.
+
+    A key of the document that is literally called like the path wins, so that
+    `@odata.nextLink` needs no brackets.
+
+    Raises:
+        ConfigError: The path cannot be compiled.
+    """
+    if isinstance(document, Mapping) and path in document:
+        return document[path]
+    return next(matches(document, path), None)
+
+
+def select_rows(document: Any, results_json_path: str | None, *, where: str = "") -> list[Row]:
+    """The rows of a loaded JSON document.
+
+    An array at the path gives its elements, an object gives one row, `null` gives none; a path
+    that matches several times gives the rows of all matches in order.
+
+    Args:
+        document: What `json.loads` gave.
+        results_json_path: `$.` may be missing; None or "" is the root.
+        where: Put before the text of errors (file, redacted URL).
+
+    Raises:
+        SourceDataError: Nothing at the path (the text names the keys that exist), or something
+            that is no row (the text names its index).
+        ConfigError: The path cannot be compiled.
+    """
+    path = results_json_path or "$"
+    found = list(matches(document, path))
+    if not found and not _may_be_empty(document, path):
+        raise SourceDataError(
+            f"{where}nothing at resultsJsonPath {path!r}: {describe_miss(document, path)}. "
+            "Correct resultsJsonPath."
+        )
+    rows: list[Row] = []
+    for value in found:
+        if isinstance(value, list):
+            rows.extend(value)
+        elif isinstance(value, Mapping):
+            rows.append(value)
+        elif value is not None:
+            came, fix = wrong_value(path, value)
+            raise SourceDataError(f"{where}{came}. {fix}")
+    for index, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            came, fix = wrong_row(path, index, row)
+            raise SourceDataError(f"{where}{came}. {fix}")
+    return rows
+
+
+def matches(document: Any, path: str) -> Iterator[Any]:
+    """Every value at the path, in document order."""
+    steps = compile_steps(path)
+    if steps is None:
+        return (match.value for match in _compile_query(path, "resultsJsonPath").find(document))
+    return _walk(document, steps)
+
+
+def wrong_value(path: str, value: Any) -> tuple[str, str]:
+    """What came and what to do, for a scalar where rows were declared."""
+    came = f"the value at resultsJsonPath {path!r} is {kind_of(value)}, "
+    return came + "neither an array of objects nor an object", "Correct resultsJsonPath."
+
+
+def wrong_row(path: str, index: int, row: Any) -> tuple[str, str]:
+    """What came and what to do, for an element that is no object."""
+    came = f"record {index} (counted from 0) at resultsJsonPath {path!r} is {kind_of(row)}, "
+    return came + "not an object", "Correct resultsJsonPath, or mend the source."
+
+
+def describe_miss(document: Any, path: str) -> str:
+    """How far a path leads into a document, and which keys exist there."""
+    steps = compile_steps(path)
+    value, walked = document, "$"
+    for step in steps or ():
+        following = next(_walk(value, (step,)), _MISSING)
+        if following is _MISSING:
+            break
+        value, walked = following, walked + spell_step(step)
+    return describe_place(value, walked)
+
+
+def describe_place(value: Any, walked: str) -> str:
+    """What is at a place of a document, with the names of its keys, never its values."""
+    if isinstance(value, Mapping):
+        return f"{walked} is an object with {list_keys(value)}"
+    if isinstance(value, list):
+        return f"{walked} is an array of {len(value)}"
+    return f"{walked} is {kind_of(value)}"
+
+
+def list_keys(keys: Mapping[str, Any] | list[str]) -> str:
+    """`the keys a, b, c`, cut after the first twenty."""
+    names = list(keys)
+    shown = ", ".join(str(name)[:60] for name in names[:_KEYS_SHOWN])
+    more = f" and {len(names) - _KEYS_SHOWN} more" if len(names) > _KEYS_SHOWN else ""
+    return f"the keys {shown}{more}" if names else "no keys"
+
+
+def spell_step(step: Step) -> str:
+    """A step as it is written in a path."""
+    if isinstance(step, str):
+        return f".{step}" if _STEP.fullmatch(f".{step}") else f"['{step}']"
+    return "[*]" if isinstance(step, Each) else f"[{step}]"
+
+
+def kind_of(value: Any) -> str:
+    """`a number`, `an array`, ...: JSON's word for a value, with its article."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, str):
+        return "a text"
+    if isinstance(value, Mapping):
+        return "an object"
+    return "an array" if isinstance(value, list) else "a number"
+
+
+_MISSING: Final = object()
+
+
+def _walk(value: Any, steps: Steps) -> Iterator[Any]:
+    for position, step in enumerate(steps):
+        if isinstance(step, str):
+            if not isinstance(value, Mapping) or step not in value:
+                return
+            value = value[step]
+        elif not isinstance(value, list):
+            return
+        elif isinstance(step, Each):
+            for element in value:
+                yield from _walk(element, steps[position + 1 :])
+            return
+        elif step >= len(value):
+            return
+        else:
+            value = value[step]
+    yield value
+
+
+def _may_be_empty(document: Any, path: str) -> bool:
+    """Whether no match is an answer: `[*]` of an empty array, a filter that nothing passes."""
+    steps = compile_steps(path)
+    if steps is None:
+        return True
+    if Each.ITEM not in steps:
+        return False
+    at = steps.index(Each.ITEM)
+    return any(isinstance(value, list) and not value for value in _walk(document, steps[:at]))
+
+
+def _rooted(path: str) -> str:
+    if path.startswith("$"):
+        return path
+    return f"${path}" if path.startswith(("[", ".")) else f"$.{path}"
+
+
+@lru_cache(maxsize=64)
+def _compile_query(path: str, key: str) -> Any:
+    # Slow to import (it builds its grammar), and few configs need it.
+    from jsonpath_ng.exceptions import JSONPathError  # noqa: PLC0415
+    from jsonpath_ng.ext.parser import parse  # noqa: PLC0415
+
+    try:
+        return parse(_rooted(path.strip()))
+    except (JSONPathError, ValueError, TypeError, AttributeError) as err:
+        raise ConfigError(
+            f"{path!r} is no JSON path. Write it like $.data.items or $['odd name'][0].rows",
+            key=key,
+        ) from err

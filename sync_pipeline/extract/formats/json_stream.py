@@ -1,0 +1,343 @@
+"""JSON, parsed while it is read: rows at any plain path in memory for one record.
+
+ijson's parser (yajl, in C) gives events; a small state machine follows the path and builds the
+rows. Numbers are taken as text and made into what `json.loads` makes of them, because yajl's own
+numbers end at 64 bits.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from itertools import chain, islice
+from typing import Any, Final, NoReturn
+
+import ijson
+
+from sync_pipeline.extract.formats.answer import Answer
+from sync_pipeline.extract.formats.body import CHUNK, Body, read_chunks
+from sync_pipeline.extract.formats.json_path import (
+    Each,
+    Steps,
+    compile_steps,
+    describe_place,
+    list_keys,
+    select_rows,
+    spell_step,
+    wrong_row,
+    wrong_value,
+)
+from sync_pipeline.extract.formats.text import json_encoding, open_utf8
+from sync_pipeline.model import Row
+
+#: A body up to this size is parsed in one go, which is twice as fast.
+SMALL: Final = 1024 * 1024
+#: Containers within containers; json.dumps of the spool would fail not far beyond.
+MAX_DEPTH: Final = 500
+
+_Event = tuple[str, Any]
+#: What `json.loads` would silently take: numbers beyond a double, halves of surrogate pairs.
+_SUSPECT: Final = re.compile(
+    rb"[0-9][eE]\+?[0-9]{3}|[0-9]{300}|[\[{]{100}"
+    rb"|\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]",
+    re.DOTALL,
+)
+
+
+class _BrokenError(ValueError):
+    """The text is no JSON; becomes a `SourceDataError` once the number of good records is known."""
+
+
+def read_json(body: Body, answer: Answer, path: str | None, skip: int = 0) -> Iterator[Row]:
+    """Yield the rows at the path; good records come before the error that ends them.
+
+    Raises:
+        SourceDataError: No JSON, nothing at the path, or an element that is no object.
+    """
+    source = _utf8(body, answer)
+    head = source.peek_bytes(SMALL)
+    steps = compile_steps(path)
+    if len(head) < SMALL or steps is None:
+        # jsonpath-ng's paths need the whole document, whatever its size.
+        text = head if steps is not None else b"".join(read_chunks(source))
+        document = _load(text)
+        if document is not _BROKEN:
+            yield from islice(select_rows(document, path, where=_where(answer)), skip, None)
+            return
+        if steps is None:
+            load_text(text, answer)
+    yield from _stream_rows(source, answer, steps or (), path or "$", skip)
+
+
+def load_json(body: Body, answer: Answer) -> Any:
+    """The whole document, in memory."""
+    return load_text(b"".join(read_chunks(_utf8(body, answer))), answer)
+
+
+def load_text(text: bytes, answer: Answer) -> Any:
+    """What `json.loads` gives, but strict: no NaN, nothing beyond a double.
+
+    Raises:
+        SourceDataError: The text is no JSON.
+    """
+    document = _load(text)
+    if document is not _BROKEN:
+        return document
+    try:
+        events = chain.from_iterable(_event_lists(iter((text,))))
+        return _build_value(events, next(events))
+    except _BrokenError as err:
+        _raise_broken(err, answer, None)
+
+
+_BROKEN: Final = object()
+
+
+def _load(text: bytes) -> Any:
+    if _SUSPECT.search(text):
+        return _BROKEN
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return _BROKEN
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _utf8(body: Body, answer: Answer) -> Body:
+    encoding = json_encoding(body, answer)
+    return body if encoding == "utf-8" else open_utf8(body, answer, encoding)
+
+
+def _stream_rows(
+    source: io.RawIOBase, answer: Answer, steps: Steps, path: str, skip: int
+) -> Iterator[Row]:
+    while steps and steps[-1] is Each.ITEM:
+        steps = steps[:-1]  # the elements of the array: what an array gives anyway
+    done = 0
+    try:
+        events = chain.from_iterable(_event_lists(read_chunks(source, CHUNK)))
+        for row in _rows(events, answer, steps, path):
+            done += 1
+            if done > skip:
+                yield row
+    except _BrokenError as err:
+        _raise_broken(err, answer, done)
+
+
+def _rows(events: Iterator[_Event], answer: Answer, steps: Steps, path: str) -> Iterator[Row]:
+    """Follow the path through the document and yield what is there."""
+    many = Each.ITEM in steps
+    found = False
+    index = 0
+    #: One entry for each open container on the path: the current key, or index.
+    place: list[str | int] = []
+    arrays: list[bool] = []
+    seen_keys: dict[int, list[str]] = {}
+    deepest = (-1, "")
+    for event, value in events:
+        if event == "map_key":
+            place[-1] = value
+            keys = seen_keys.setdefault(len(place), [])
+            if len(keys) <= 20:
+                keys.append(value)
+            continue
+        if event in ("end_map", "end_array"):
+            place.pop()
+            arrays.pop()
+            continue
+        if arrays and arrays[-1]:
+            place[-1] = int(place[-1]) + 1
+        level = len(place)
+        if level and steps[level - 1] is not Each.ITEM and steps[level - 1] != place[-1]:
+            _skip(events, event)
+            continue
+        if level < len(steps):
+            opens_array = not isinstance(steps[level], str)
+            if event == ("start_array" if opens_array else "start_map"):
+                place.append(-1 if opens_array else "")
+                arrays.append(opens_array)
+                seen_keys.pop(level + 1, None)
+                deepest = max(deepest, (level, ""))
+            else:
+                deepest = max(deepest, (level, _word(event)))
+                _skip(events, event)
+            continue
+        if found and not many:
+            raise answer.error(
+                f"the document has something at {path!r} twice", "Mend the source: keys are unique."
+            )
+        found = True
+        if event == "start_array":
+            for element in events:
+                if element[0] == "end_array":
+                    break
+                if element[0] != "start_map":
+                    shown = _build_value(events, element)
+                    raise answer.error(*wrong_row(path, index, shown))
+                index += 1
+                yield _build(events, {})
+        elif event == "start_map":
+            index += 1
+            yield _build(events, {})
+        elif event != "null":
+            raise answer.error(*wrong_value(path, value))
+    if not found and not (many and deepest[0] >= steps.index(Each.ITEM)):
+        _raise_missing(answer, steps, path, deepest, seen_keys)
+
+
+def _skip(events: Iterator[_Event], event: str) -> None:
+    """Read over the value that the event begins."""
+    if event not in ("start_map", "start_array"):
+        return
+    depth = 1
+    for following, _ in events:
+        if following in ("start_map", "start_array"):
+            depth += 1
+        elif following in ("end_map", "end_array"):
+            depth -= 1
+            if not depth:
+                return
+
+
+def _build_value(events: Iterator[_Event], first: _Event) -> Any:
+    event, value = first
+    if event == "start_map":
+        return _build(events, {})
+    if event == "start_array":
+        return _build(events, [])
+    return _number(value) if event == "number" else value
+
+
+def _build(events: Iterator[_Event], root: Any) -> Any:
+    """Fill a container whose start was read already."""
+    container, key = root, ""
+    stack: list[Any] = []
+    for event, value in events:
+        if event == "map_key":
+            key = value
+            continue
+        if event in ("end_map", "end_array"):
+            if not stack:
+                return root
+            container = stack.pop()
+            continue
+        child: Any = value
+        if event == "number":
+            if type(value) is Decimal:
+                child = _number(value)
+        elif event == "start_map":
+            child = {}
+        elif event == "start_array":
+            child = []
+        if type(container) is dict:
+            container[key] = child
+        else:
+            container.append(child)
+        if event in ("start_map", "start_array"):
+            if len(stack) > MAX_DEPTH:
+                raise _BrokenError(f"it nests deeper than {MAX_DEPTH} levels")
+            stack.append(container)
+            container = child
+    raise _BrokenError("it ends too early")
+
+
+def _number(value: Any) -> int | float:
+    """What `json.loads` makes of a number: an exact int or the nearest double."""
+    if type(value) is not Decimal:
+        return int(value)
+    number = float(value)
+    if math.isinf(number):
+        raise _BrokenError("it has a number beyond the range of a double")
+    return number
+
+
+def _event_lists(chunks: Iterable[bytes]) -> Iterator[list[_Event]]:
+    """Parse chunk by chunk; the events before a mistake come before its error."""
+    events: Any = ijson.sendable_list()
+    parser = ijson.basic_parse_coro(events)
+    try:
+        for chunk in chunks:
+            try:
+                parser.send(chunk)
+            except (ijson.JSONError, ValueError, ArithmeticError, StopIteration) as err:
+                yield list(events)
+                raise _BrokenError(_reason(err)) from err
+            yield list(events)
+            del events[:]
+        try:
+            parser.close()
+        except (ijson.JSONError, ValueError, ArithmeticError) as err:
+            yield list(events)
+            raise _BrokenError("it ends too early") from err
+    finally:
+        _close_quietly(parser)
+
+
+def _close_quietly(parser: Any) -> None:
+    """Closing a parser before its end reports the missing rest, which nobody asked for here."""
+    try:
+        parser.close()
+    except (ijson.JSONError, ValueError, ArithmeticError):
+        return
+
+
+def _reason(err: Exception) -> str:
+    # The first line only: the others repeat a piece of the payload.
+    text = str(err.args[0] if err.args else err)
+    lines = text.replace("\\n", "\n").splitlines() or [""]
+    if re.search(r"\b(?:NaN|Infinity)\b", text) and "invalid char" in lines[0]:
+        return "it has NaN or Infinity, which are no JSON"
+    if "malformed number" in lines[0] and "Inf" in text:
+        return "it has NaN or Infinity, which are no JSON"
+    if "UTF8" in lines[0]:
+        return "its bytes are no UTF-8, and no other charset is declared"
+    if isinstance(err, ArithmeticError | ValueError) and not isinstance(err, ijson.JSONError):
+        return "it has a number that is too long"
+    return lines[0].removeprefix("b'").rstrip(".'\" ")
+
+
+def _raise_broken(err: _BrokenError, answer: Answer, done: int | None) -> NoReturn:
+    after = f" after {done} good records" if done else ""
+    came = answer.content_type or "no Content-Type"
+    raise answer.error(
+        f"the answer ({came}) is no valid JSON{after}: {err}",
+        "Mend the source, or set resultsFormat to what it answers (json, jsonl, csv, zippedCsv).",
+    ) from err
+
+
+def _raise_missing(
+    answer: Answer,
+    steps: Steps,
+    path: str,
+    deepest: tuple[int, str],
+    seen_keys: dict[int, list[str]],
+) -> NoReturn:
+    level, other = deepest
+    walked = "$" + "".join(spell_step(step) for step in steps[: max(level, 0)])
+    if other:
+        place = f"{walked} is {other}"
+    elif isinstance(steps[level], str):
+        place = f"{walked} is an object with {list_keys(seen_keys.get(level + 1, []))}"
+    else:
+        place = describe_place([], walked).replace(" of 0", " too short for it")
+    raise answer.error(
+        f"there is nothing at resultsJsonPath {path!r}: {place}", "Correct resultsJsonPath."
+    )
+
+
+def _word(event: str) -> str:
+    return {
+        "start_array": "an array", "start_map": "an object", "string": "a text", "null": "null",
+        "boolean": "a boolean", "number": "a number",
+    }[event]  # fmt: skip
+
+
+def _where(answer: Answer) -> str:
+    return "".join(f"{part}: " for part in (answer.file, answer.url) if part)

@@ -11,9 +11,10 @@ through these types::
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, Literal, Protocol, TypeAlias
 
 #: A source row: a JSON object, a CSV row (all text) or a database row (as `extract` documents its
@@ -21,6 +22,10 @@ from typing import Any, Literal, Protocol, TypeAlias
 Row: TypeAlias = Mapping[str, Any]
 #: `{field: {locale: value}}`, the shape of `fields` in the Content Management API.
 EntryFields: TypeAlias = Mapping[str, Mapping[str, Any]]
+_DATE = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,][0-9]+)?)?"
+    r" ?(Z|z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
+)
 Stage: TypeAlias = Literal["extract", "transform", "load", "publish"]
 
 
@@ -280,7 +285,7 @@ def canonical_key(value: object) -> str:
 
     Text is exact and case-sensitive; numbers by value (`7`, `7.0` are one key); booleans
     `true`/`false`; links by id;
-    dates by instant to the second is left to the caller, who passes the normalized text. None gives
+    dates go through `canonical_date` first, which the caller knows to be dates. None gives
     "".
     """
     if value is None:
@@ -292,6 +297,28 @@ def canonical_key(value: object) -> str:
     if isinstance(value, Mapping) and isinstance(value.get("sys"), Mapping):
         return str(value["sys"].get("id", ""))
     return str(value)
+
+
+def canonical_date(text: str) -> str:
+    """The text by which a Date value is compared as a key: its instant in UTC, to the second.
+
+    Both sides go through it, the mapped value and the one the space holds. A date without time is
+    its midnight, a time without offset counts as UTC; what is no date comes back unchanged.
+    """
+    match = _DATE.fullmatch(text.strip())
+    if match is None:
+        return text
+    offset = match.group(7)
+    parts = [int(part or 0) for part in match.groups()[:6]]
+    try:
+        moment = datetime(*parts, tzinfo=timezone.utc)  # type: ignore[arg-type,misc]  # six ints
+        if offset and offset not in "Zz":
+            digits = offset[1:].replace(":", "").ljust(4, "0")
+            distance = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+            moment = moment + distance if offset[0] == "-" else moment - distance
+    except (ValueError, OverflowError):
+        return text
+    return moment.isoformat()
 
 
 def utc_now() -> datetime:

@@ -76,9 +76,7 @@ def build_filters() -> dict[str, Callable[..., Any]]:
 
 def build_tests() -> dict[str, Callable[..., Any]]:
     """Jinja2's tests by name; `none` holds for what is missing, too."""
-    tests: dict[str, Callable[..., Any]] = {}
-    tests.update(TESTS)
-    tests.update({"none": is_nothing, "null": is_nothing})
+    tests: dict[str, Any] = {**TESTS, "none": is_nothing, "null": is_nothing}
     return tests
 
 

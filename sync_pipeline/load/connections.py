@@ -1,0 +1,112 @@
+"""The HTTP level: connections to the space, and what their failures and headers mean."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import requests
+from pydantic import SecretStr
+
+from sync_pipeline.load.rate_limit import MAX_WAIT_S
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class BearerToken(requests.auth.AuthBase):
+    """Being an `auth` and not a header, it keeps requests from looking into `.netrc`."""
+
+    def __init__(self, token: SecretStr) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Put the token on one request."""
+        request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
+        return request
+
+
+class SessionPool:
+    """As many sessions as threads send at the same time; each thread has its own while it sends.
+
+    Args:
+        base_url: Of the API; on this machine itself no proxy of the environment is used.
+        token: Goes to no other host: redirects are the caller's to refuse.
+    """
+
+    def __init__(self, base_url: str, token: SecretStr) -> None:
+        self._auth = BearerToken(token)
+        self._is_loopback = urlsplit(base_url).hostname in _LOOPBACK
+        self._lock = threading.Lock()
+        self._idle: list[requests.Session] = []
+        self._closed = False
+
+    @contextmanager
+    def borrow(self) -> Iterator[requests.Session]:
+        """A session that no other thread has; the one used last, whose connection is warm."""
+        with self._lock:
+            session = self._idle.pop() if self._idle else None
+        if session is None:
+            session = self._open()
+        try:
+            yield session
+        finally:
+            with self._lock:
+                keep = not self._closed
+                if keep:
+                    self._idle.append(session)
+            if not keep:
+                session.close()
+
+    def close(self) -> None:
+        """Close the idle sessions, and the borrowed ones once they are given back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for session in idle:
+            session.close()
+
+    def _open(self) -> requests.Session:
+        session = requests.Session()
+        session.auth = self._auth
+        session.headers["User-Agent"] = "sync_pipeline"
+        # Proxies and certificates of the environment hold for the service, not for this machine.
+        session.trust_env = not self._is_loopback
+        return session
+
+
+def host_of(url: str) -> str:
+    """Scheme, host and port: a base URL may carry user and password before them."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def may_have_arrived(error: requests.exceptions.RequestException) -> bool:
+    """False only where the connection certainly was never made."""
+    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.SSLError):
+        return False
+    return "NewConnectionError" not in repr(error) and "NameResolutionError" not in repr(error)
+
+
+def trouble_text(error: requests.exceptions.RequestException) -> str:
+    """The kind of trouble; the library's own text holds addresses and the whole query."""
+    if isinstance(error, requests.exceptions.Timeout):
+        return "timeout"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "TLS error"
+    return "connection broken" if may_have_arrived(error) else "connection refused"
+
+
+def wait_asked_for(headers: Mapping[str, str]) -> float:
+    """Seconds from the rate-limit headers; what cannot be read counts as not said."""
+    longest = 0.0
+    for name in ("X-Contentful-RateLimit-Reset", "Retry-After"):
+        try:
+            seconds = float(headers.get(name, ""))
+        except ValueError:
+            continue
+        if math.isfinite(seconds):
+            longest = max(longest, seconds)
+    return min(longest, MAX_WAIT_S)

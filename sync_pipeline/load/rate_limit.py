@@ -1,0 +1,191 @@
+"""One rate limit over all threads, processes and runs of this machine towards one space.
+
+The next free moment is kept in a small file under a lock. A request reserves the next slot, leaves
+the lock, and sleeps until its slot has come, so waiting costs nobody else anything::
+
+    now ──┬──────┬──────┬──────┬─►
+        taken  taken   mine   next
+
+The clock is the monotonic one, which all processes of a machine share and which no time server
+moves. What a reboot or a damaged file leaves behind is recognized and dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from filelock import FileLock
+
+from sync_pipeline.errors import EnvironmentVariableError
+
+#: Share of the allowed rate that is used. The rest absorbs jitter on the way: N + 1 evenly paced
+#: requests then span a little more than a second, whatever window the server counts in.
+USED_SHARE = 0.97
+#: Longest wait the space may ask for: its hourly limit says up to 900 s, then some queueing.
+MAX_WAIT_S = 900.0
+_MAX_AHEAD_S = MAX_WAIT_S + 120.0
+#: Difference between the clocks' offsets that can only come from a reboot or a reset clock.
+_MAX_CLOCK_DRIFT_S = 30.0
+_LOCK_POLL_S = 0.002
+
+
+class RateLimit(Protocol):
+    """Paces requests."""
+
+    def acquire(self) -> None:
+        """Return when the next request may be sent."""
+        ...
+
+    def push_back(self, seconds: float) -> None:
+        """Let nobody send for that long: the space answered 429."""
+        ...
+
+
+class NoRateLimit:
+    """`CONTENTFUL_RATE_LIMIT=0`: only the space's own 429 slows us down."""
+
+    def acquire(self) -> None:
+        """Return at once."""
+
+    def push_back(self, seconds: float) -> None:
+        """Nothing is shared; the request that was refused waits by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    #: Monotonic time of the next free slot.
+    next: float
+    #: Monotonic time before which nobody may send.
+    blocked_until: float
+    #: Wall clock minus monotonic clock when this was written.
+    offset: float
+
+
+class SharedRateLimit:
+    """Evenly paced slots in a file that every process of this machine uses.
+
+    Args:
+        path: The file; its directory must exist. A lock file of the same name lies beside it.
+        per_second: Requests a second that the space allows, more than 0.
+        clock: Monotonic seconds, the same for all processes.
+        wall_clock: Seconds since the epoch; only to recognize a reboot.
+        sleep: Waits that many seconds.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        per_second: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._path = path
+        self._interval = 1 / (per_second * USED_SHARE)
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._sleep = sleep
+        self._processes = FileLock(f"{path}.lock")
+        # Threads of one process queue here, so that only processes poll for the file.
+        self._threads = threading.Lock()
+
+    def acquire(self) -> None:
+        """Reserve the next slot and sleep until it has come."""
+        while True:
+            with self._locked():
+                now = self._clock()
+                slots = self._read(now)
+                slot = max(slots.next, slots.blocked_until, now)
+                self._write(_Slots(slot + self._interval, slots.blocked_until, self._offset()))
+            if slot <= now:
+                return
+            self._sleep(slot - now)
+            # While we slept somebody may have met a 429: then the slot is void.
+            now = self._clock()
+            if self._read(now).blocked_until <= now:
+                return
+
+    def push_back(self, seconds: float) -> None:
+        """Let nobody on this machine send for that many seconds (900 at most)."""
+        with self._locked():
+            now = self._clock()
+            slots = self._read(now)
+            blocked = max(slots.blocked_until, now + min(max(seconds, 0.0), MAX_WAIT_S))
+            # Slots before the end of the block are void and reserved again; later ones stand.
+            self._write(_Slots(max(slots.next, blocked), blocked, self._offset()))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._threads, self._processes.acquire(poll_interval=_LOCK_POLL_S):
+            yield
+
+    def _offset(self) -> float:
+        return self._wall_clock() - self._clock()
+
+    def _read(self, now: float) -> _Slots:
+        fresh = _Slots(now, 0.0, self._offset())
+        try:
+            found = json.loads(self._path.read_bytes())
+            slots = _Slots(
+                float(found["next"]), float(found["blocked_until"]), float(found["offset"])
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return fresh  # absent, or cut off by a kill in the middle of a write
+        if abs(slots.offset - fresh.offset) > _MAX_CLOCK_DRIFT_S:
+            return fresh
+        # A comparison that is false for NaN as well.
+        if not max(slots.next, slots.blocked_until) - now <= _MAX_AHEAD_S:
+            return fresh
+        return slots
+
+    def _write(self, slots: _Slots) -> None:
+        self._path.write_text(
+            json.dumps(
+                {"next": slots.next, "blocked_until": slots.blocked_until, "offset": slots.offset}
+            ),
+            encoding="ascii",
+        )
+
+
+def open_rate_limit(
+    cma_url: str, space_id: str, per_second: float, *, directory: Path | None = None
+) -> RateLimit:
+    """The limit that all processes of this user on this machine share for that host and space.
+
+    Args:
+        cma_url: Base URL; only its host and port count.
+        space_id: The limit is per space.
+        per_second: 0 = no limit of our own.
+        directory: Where the shared file lies; by default in the machine's directory for temporary
+            files, so that runs with different storage directories share it too.
+
+    Raises:
+        EnvironmentVariableError: The directory cannot be written.
+    """
+    if per_second <= 0:
+        return NoRateLimit()
+    if directory is None:
+        user = os.getuid() if hasattr(os, "getuid") else "user"
+        directory = Path(tempfile.gettempdir()) / f"sync_pipeline-{user}"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as err:
+        raise EnvironmentVariableError(
+            f"The rate limit shared by all runs of this machine needs a file in {directory}, which "
+            f"cannot be made ({err.strerror}). Point TMPDIR to a directory that can be written, or "
+            "set CONTENTFUL_RATE_LIMIT=0 to send without a limit of our own."
+        ) from err
+    name = hashlib.sha256(f"{urlsplit(cma_url).netloc}|{space_id}".encode()).hexdigest()[:16]
+    return SharedRateLimit(directory / f"rate-{name}.json", per_second)

@@ -1,0 +1,157 @@
+"""What to do about one desired entry: create it, patch it, leave it, or refuse.
+
+Pure: the same desired entry and the same existing one always give the same plan, and planning again
+after a plan was carried out gives `Unchanged`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from sync_pipeline.load.diff import Change, find_changes
+from sync_pipeline.model import DesiredEntry, EntryFields, TargetModel
+
+_ID_CHARS = 32
+_ENTRY_ID = re.compile(r"[a-zA-Z0-9\-_.]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingEntry:
+    """An entry as it is in the space, as far as the mapping touches it."""
+
+    id: str
+    version: int
+    #: Version that was published last; None = never published, or unpublished again.
+    published_version: int | None
+    is_archived: bool
+    #: As the API writes it; sorts as text.
+    created_at: str
+    #: `{field: {locale: value}}`: the mapped fields, all their locales.
+    fields: EntryFields
+
+    @property
+    def is_clean(self) -> bool:
+        """Published, and unchanged since: nobody has a draft on it."""
+        return self.published_version is not None and self.version == self.published_version + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """PUT with an id of our own."""
+
+    entry_id: str
+    fields: EntryFields
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """JSON Patch against the version just read."""
+
+    entry_id: str
+    version: int
+    operations: tuple[Mapping[str, Any], ...]
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The entry holds what is desired already."""
+
+    entry_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The entry cannot be changed in its present state."""
+
+    entry_id: str
+    error_id: str
+    reason: str
+
+
+Plan: TypeAlias = Create | Patch | Unchanged | Refused
+
+
+def plan(desired: DesiredEntry, existing: ExistingEntry | None, target: TargetModel) -> Plan:
+    """Decide what to do about one entry.
+
+    Args:
+        desired: What the source says.
+        existing: What the space holds, None where it holds no entry of that id or key.
+        target: How values of a field compare.
+    """
+    if existing is None:
+        changes = find_changes(desired, {}, target.content_type)
+        return Create(entry_id_of(desired, target), _set_values(changes), changes)
+    changes = find_changes(desired, existing.fields, target.content_type)
+    if not changes:
+        return Unchanged(existing.id)
+    if existing.is_archived:
+        return Refused(
+            existing.id,
+            "ArchivedEntry",
+            f"The entry {existing.id} is archived and differs from the source; archived entries "
+            "cannot be edited. Unarchive it, or take the record out of the source.",
+        )
+    return Patch(
+        existing.id, existing.version, tuple(_operations(changes, existing.fields)), changes
+    )
+
+
+def entry_id_of(desired: DesiredEntry, target: TargetModel) -> str:
+    """The id a new entry gets: the mapped one, else the one derived from its key."""
+    return desired.entry_id or derive_entry_id(target.content_type.id, desired.key)
+
+
+def derive_entry_id(content_type: str, key: str) -> str:
+    """A stable id for a source key: a repeated or ambiguous create lands on itself.
+
+    32 hexadecimal characters (128 bits), valid as an id in Contentful.
+    """
+    text = json.dumps([content_type, key])
+    return hashlib.sha256(text.encode()).hexdigest()[:_ID_CHARS]
+
+
+def is_entry_id(text: str) -> bool:
+    """Whether Contentful takes a text as an id; no other text may get into a path."""
+    return _ENTRY_ID.fullmatch(text) is not None and set(text) != {"."}
+
+
+def _set_values(changes: tuple[Change, ...]) -> dict[str, dict[str, Any]]:
+    values: dict[str, dict[str, Any]] = {}
+    for change in changes:
+        values.setdefault(change.field, {})[change.locale] = change.after
+    return values
+
+
+def _operations(changes: tuple[Change, ...], existing: EntryFields) -> Iterator[dict[str, Any]]:
+    by_field: dict[str, list[Change]] = {}
+    for change in changes:
+        by_field.setdefault(change.field, []).append(change)
+    for field_id, field_changes in by_field.items():
+        held = existing.get(field_id) or {}
+        path = f"/fields/{_escape(field_id)}"
+        set_ = {c.locale: c.after for c in field_changes if c.after is not None}
+        removed = [c.locale for c in field_changes if c.after is None]
+        if not held:
+            # A patch cannot reach into a field that has no value yet: the whole object is added.
+            yield {"op": "add", "path": path, "value": set_}
+            continue
+        for locale, value in set_.items():
+            op = "replace" if locale in held else "add"
+            yield {"op": op, "path": f"{path}/{_escape(locale)}", "value": value}
+        if not set_ and all(locale in removed for locale in held):
+            yield {"op": "remove", "path": path}
+            continue
+        for locale in removed:
+            yield {"op": "remove", "path": f"{path}/{_escape(locale)}"}
+
+
+def _escape(part: str) -> str:
+    return part.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,310 @@
+"""Publishing entries: in bulk, 200 an action, and finding out who is to blame when one fails.
+
+A bulk action publishes all of its entries or none. A failed one names the culprits: they are
+dropped and the rest is sent again. Where nobody is named, versions are read again, and where that
+tells nothing the entries are halved, down to single publishes, whose answers are definite.
+
+Only the version that was written is published. If somebody has changed the entry since, publishing
+it would publish their draft: it is skipped with a reason.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+from sync_pipeline.load.answer import Answer, describe_error
+from sync_pipeline.load.bulk_action import (
+    BulkAction,
+    await_action,
+    is_unresolved_link,
+    named_errors,
+)
+from sync_pipeline.load.client import SpaceClient
+from sync_pipeline.load.paging import read_by_values
+
+#: Entries of one bulk action; the API's limit.
+MAX_ITEMS = 200
+#: Bulk actions under way at once; the API allows 5 a space, one is left to the editors.
+MAX_ACTIVE = 4
+#: Times that a failed action names culprits before the rest is published one by one.
+_MAX_ROUNDS = 8
+#: Seconds before an entry whose link target was created just now is tried again.
+_LINK_PAUSES_S = (1.0, 2.0, 4.0)
+#: Times that the fate of one publish may be unknown, or others get in between.
+_MAX_TRIES = 10
+
+MOVED = "somebody else changed it after it was written"
+GONE = "it was deleted after it was written"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishItem:
+    """An entry, and the version of it that is to be published."""
+
+    entry_id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class PublishResult:
+    """How publishing one entry ended."""
+
+    entry_id: str
+    status: Literal["published", "skipped", "failed"]
+    #: Version that is published now.
+    published_version: int | None = None
+    #: Of a failure, as in a dead letter.
+    error_id: str = ""
+    field: str = ""
+    #: Of a failure, or why it was skipped.
+    message: str = ""
+    request_id: str = ""
+
+
+class Publisher:
+    """Publishes for one batch or run; may be used by several threads.
+
+    Args:
+        client: The space.
+        follows_moves: `publish: all`: an entry that somebody changed meanwhile is published as it
+            is now.
+    """
+
+    def __init__(self, client: SpaceClient, *, follows_moves: bool = False) -> None:
+        self._client = client
+        self._follows_moves = follows_moves
+        self._has_bulk = True
+        #: Seconds that an action took lately: the next is asked about when it should be done.
+        self._usual_s = 0.0
+        self._lock = threading.Lock()
+
+    def publish(self, items: Iterable[PublishItem]) -> dict[str, PublishResult]:
+        """Publish entries, each exactly in the version stated.
+
+        Returns:
+            A result for every entry, by id.
+
+        Raises:
+            SpaceError: The space refuses us or cannot be reached. What was published stays so.
+        """
+        unique = list({item.entry_id: item for item in items}.values())
+        work = _Work(self._client, self, {})
+        for start in range(0, len(unique), MAX_ITEMS):
+            work.publish_group(unique[start : start + MAX_ITEMS])
+        return work.results
+
+    @property
+    def has_bulk(self) -> bool:
+        """Whether the space offers bulk actions, as far as is known."""
+        return self._has_bulk
+
+    @property
+    def follows_moves(self) -> bool:
+        """Whether drafts of others are published too."""
+        return self._follows_moves
+
+    @property
+    def usual_s(self) -> float:
+        """Seconds that the last actions took."""
+        return self._usual_s
+
+    def learn(self, *, seconds: float | None = None, has_bulk: bool | None = None) -> None:
+        """Remember how long an action took, or that there are none."""
+        with self._lock:
+            if seconds is not None:
+                self._usual_s = 0.9 * seconds
+            if has_bulk is not None:
+                self._has_bulk = has_bulk
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One call of `publish`: fills `results`."""
+
+    client: SpaceClient
+    publisher: Publisher
+    results: dict[str, PublishResult]
+
+    def publish_group(self, items: Sequence[PublishItem], rounds: int = 0, pauses: int = 0) -> None:
+        """Publish up to 200 entries; `rounds` and `pauses` count what was tried before."""
+        if not items:
+            return
+        if len(items) == 1 or not self.publisher.has_bulk or rounds > _MAX_ROUNDS:
+            self._publish_singly(items)
+            return
+        answer = self.client.request(
+            "POST",
+            "/bulk_actions/publish",
+            json=_payload(items),
+            # Versions make a repetition harmless: if the first one arrived, they are stale.
+            is_repeatable=True,
+            tolerate=(403, 404),
+        )
+        if answer.is_ok:
+            action = await_action(self.client, answer, self.publisher.usual_s)
+            if action.status == "succeeded":
+                self.publisher.learn(seconds=action.waited_s)
+                for item in items:
+                    self._published(item.entry_id, item.version)
+            elif action.status == "failed":
+                self._drop_culprits(items, action, rounds, pauses)
+            else:
+                self._recheck(items, rounds, pauses)
+        elif answer.status in {403, 404}:
+            self.client.log.info(
+                "The space offers no bulk publishing (%s); publishing entries one by one",
+                answer.status,
+            )
+            self.publisher.learn(has_bulk=False)
+            self._publish_singly(items)
+        elif answer.status in {400, 409}:
+            self._recheck(items, rounds, pauses)
+        else:
+            self._halve(items, rounds, pauses)
+
+    def _halve(self, items: Sequence[PublishItem], rounds: int, pauses: int) -> None:
+        middle = len(items) // 2
+        self.publish_group(items[:middle], rounds, pauses)
+        self.publish_group(items[middle:], rounds, pauses)
+
+    def _drop_culprits(
+        self, items: Sequence[PublishItem], action: BulkAction, rounds: int, pauses: int
+    ) -> None:
+        named = named_errors(action)
+        rest, moved, unresolved, unclear = [], [], [], []
+        for item in items:
+            error = named.get(item.entry_id)
+            if error is None:
+                rest.append(item)
+            elif error.error_id in {"VersionMismatch", "Conflict", "NotFound"}:
+                moved.append(item)
+            elif is_unresolved_link(error) and pauses < len(_LINK_PAUSES_S):
+                unresolved.append(item)
+            elif error.mapping.get("sys"):
+                self._failed(item.entry_id, error)
+            else:
+                unclear.append(item)
+        if len(rest) == len(items):
+            self._recheck(items, rounds, pauses)
+            return
+        self._publish_singly(unclear)
+        self._recheck(moved, rounds + 1, pauses)
+        self.publish_group(rest, rounds + 1, pauses)
+        if unresolved:
+            # The target of a link counts as missing for some seconds after it was created.
+            self.client.sleep(_LINK_PAUSES_S[pauses])
+            self.publish_group(unresolved, rounds, pauses + 1)
+
+    def _recheck(self, items: Sequence[PublishItem], rounds: int, pauses: int) -> None:
+        """Read the versions again: who is not what the action said?"""
+        if len(items) < 2:
+            self._publish_singly(items)
+            return
+        versions = {
+            str(body["sys"]["id"]): int(body["sys"]["version"])
+            for body in read_by_values(
+                self.client,
+                {"select": "sys.id,sys.version"},
+                "sys.id",
+                [item.entry_id for item in items],
+            )
+        }
+        as_said = [item for item in items if versions.get(item.entry_id) == item.version]
+        other = [item for item in items if versions.get(item.entry_id) != item.version]
+        if not other:
+            self._halve(items, rounds, pauses)
+            return
+        # A collection lags behind writes; a single publish tells for certain.
+        self._publish_singly(other)
+        self.publish_group(as_said, rounds + 1, pauses)
+
+    def _publish_singly(self, items: Sequence[PublishItem]) -> None:
+        if len(items) < 2:
+            for item in items:
+                self._publish_one(item)
+            return
+        threads = min(len(items), self.client.settings.concurrency)
+        with ThreadPoolExecutor(threads, thread_name_prefix="publish-one") as executor:
+            for _ in executor.map(self._publish_one, items):
+                pass
+
+    def _publish_one(self, item: PublishItem) -> None:
+        path = f"/entries/{item.entry_id}"
+        version = item.version
+        pauses = 0
+        for attempt in range(_MAX_TRIES):
+            answer = self.client.request(
+                "PUT", f"{path}/published", headers={"X-Contentful-Version": str(version)}
+            )
+            if answer.is_ok:
+                self._published(item.entry_id, version)
+                return
+            if answer.status == 404:
+                self._skipped(item.entry_id, GONE)
+                return
+            if answer.status == 422 and is_unresolved_link(answer):
+                if pauses < len(_LINK_PAUSES_S):
+                    self.client.sleep(_LINK_PAUSES_S[pauses])
+                    pauses += 1
+                    continue
+                break
+            if not answer.is_ambiguous and answer.status != 409:
+                break
+            if answer.is_ambiguous:
+                self.client.back_off(attempt)
+            found = self.client.request("GET", path)
+            if found.status == 404:
+                self._skipped(item.entry_id, GONE)
+                return
+            sys = found.mapping.get("sys") or {}
+            if sys.get("publishedVersion", -1) >= item.version and sys.get("version") == (
+                sys["publishedVersion"] + 1
+            ):
+                self._published(item.entry_id, int(sys["publishedVersion"]))
+                return
+            if sys.get("version") != version:
+                if not self.publisher.follows_moves:
+                    self._skipped(item.entry_id, MOVED)
+                    return
+                version = int(sys.get("version", version))
+        self._failed(item.entry_id, answer)
+
+    def _published(self, entry_id: str, version: int) -> None:
+        self.results[entry_id] = PublishResult(entry_id, "published", version)
+
+    def _skipped(self, entry_id: str, reason: str) -> None:
+        self.results[entry_id] = PublishResult(entry_id, "skipped", message=reason)
+
+    def _failed(self, entry_id: str, answer: Answer) -> None:
+        problems = answer.problems
+        self.results[entry_id] = PublishResult(
+            entry_id,
+            "failed",
+            error_id=answer.error_id,
+            field=problems[0].field if problems else "",
+            message=describe_error(answer),
+            request_id=answer.request_id,
+        )
+
+
+def _payload(items: Sequence[PublishItem]) -> dict[str, object]:
+    return {
+        "entities": {
+            "sys": {"type": "Array"},
+            "items": [
+                {
+                    "sys": {
+                        "type": "Link",
+                        "linkType": "Entry",
+                        "id": item.entry_id,
+                        "version": item.version,
+                    }
+                }
+                for item in items
+            ],
+        }
+    }

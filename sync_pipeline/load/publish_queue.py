@@ -1,0 +1,100 @@
+"""Entries of a batch that are written and wait to be published, until 200 are together."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from sync_pipeline.errors import SpaceError
+from sync_pipeline.load.ledger import Ledger
+from sync_pipeline.load.outcome import Outcome, with_publish
+from sync_pipeline.load.publish import MAX_ACTIVE, MAX_ITEMS, Publisher, PublishItem, PublishResult
+from sync_pipeline.load.target_index import TargetIndex
+from sync_pipeline.load.write import Written
+from sync_pipeline.model import DesiredEntry
+
+
+@dataclass(slots=True)
+class Slot:
+    """One desired entry on its way to its outcome."""
+
+    desired: DesiredEntry
+    outcome: Outcome | None = None
+    write: Future[Written] | None = None
+    #: Still to be published before the outcome is final.
+    publish: PublishItem | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more can happen to this entry."""
+        return self.outcome is not None and self.publish is None
+
+
+class PublishQueue:
+    """Publishes in the background; results are recorded in the caller's thread."""
+
+    def __init__(self, publisher: Publisher, index: TargetIndex, ledger: Ledger) -> None:
+        self._publisher = publisher
+        self._index = index
+        self._ledger = ledger
+        self._executor = ThreadPoolExecutor(MAX_ACTIVE, thread_name_prefix="publish")
+        self._waiting: list[Slot] = []
+        self._running: deque[tuple[list[Slot], Future[dict[str, PublishResult]]]] = deque()
+        #: The first error that concerns the whole run.
+        self.error: SpaceError | None = None
+
+    def close(self) -> None:
+        """Wait for what is under way and drop the rest. Idempotent."""
+        self._executor.shutdown(cancel_futures=True)
+
+    def add(self, slots: Iterable[Slot]) -> None:
+        """Take entries; starts an action whenever 200 are together."""
+        self._waiting += [slot for slot in slots if slot.publish is not None]
+        while len(self._waiting) >= MAX_ITEMS:
+            self._submit()
+
+    def gather_done(self) -> None:
+        """Record the actions at the head that have ended, without waiting."""
+        while self._running and self._running[0][1].done():
+            self._gather()
+
+    def gather_all(self) -> None:
+        """Start what waits, wait for everything, and record it."""
+        while self._waiting:
+            self._submit()
+        while self._running:
+            self._gather()
+
+    def _submit(self) -> None:
+        slots, self._waiting = self._waiting[:MAX_ITEMS], self._waiting[MAX_ITEMS:]
+        items = [slot.publish for slot in slots if slot.publish is not None]
+        self._running.append((slots, self._executor.submit(self._publisher.publish, items)))
+
+    def _gather(self) -> None:
+        slots, future = self._running.popleft()
+        try:
+            results = future.result()
+        except SpaceError as err:
+            self.error = self.error or err
+            return
+        settled: list[str] = []
+        published: dict[str, int] = {}
+        for slot in slots:
+            if slot.publish is None or slot.outcome is None:
+                continue
+            result = results[slot.publish.entry_id]
+            slot.outcome = with_publish(slot.outcome, result)
+            slot.publish = None
+            # The note on a failed one stays: a later run tries again.
+            if result.status != "failed":
+                settled.append(result.entry_id)
+            if result.published_version is not None:
+                published[result.entry_id] = result.published_version
+        entries = self._index.find_ids(list(published))
+        self._index.apply_writes(
+            replace(entry, version=published[entry.id] + 1, published_version=published[entry.id])
+            for entry in entries.values()
+        )
+        self._ledger.forget_pending(settled)

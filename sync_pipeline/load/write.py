@@ -1,0 +1,245 @@
+"""One entry: send the planned write, and read back and plan again until its fate is certain.
+
+::
+
+    plan ─► send ─┬─ 2xx ───────────────────────────► done
+      ▲           ├─ 409, 404, reset, timeout, 5xx ─► GET by id ─► plan again
+      │           └─ other 4xx ─────────────────────► this entry failed
+      └───────────────────────────────────────────────────┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from sync_pipeline.load.answer import Answer, describe_error
+from sync_pipeline.load.client import SpaceClient
+from sync_pipeline.load.diff import Change, is_blank
+from sync_pipeline.load.ledger import Ledger, PendingPublish
+from sync_pipeline.load.outcome import Action
+from sync_pipeline.load.ownership import is_ours_to_publish
+from sync_pipeline.load.plan import Create, ExistingEntry, Patch, Plan, Refused, Unchanged, plan
+from sync_pipeline.load.target_index import read_existing
+from sync_pipeline.model import DeadLetter, DesiredEntry, TargetModel
+
+#: Times that somebody else may get in between before this entry is given up.
+MAX_CONFLICTS = 10
+#: Times that the fate of a write may be unknown before this entry is given up.
+MAX_UNKNOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class WriteJob:
+    """A planned write of one entry."""
+
+    desired: DesiredEntry
+    plan: Create | Patch
+    existing: ExistingEntry | None
+    #: What the ledger had noted before this write was.
+    noted: PendingPublish | None
+    #: Publishing the entry afterwards would publish nothing but our own writes.
+    is_ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How a write ended."""
+
+    job: WriteJob
+    action: Action
+    entry_id: str
+    #: The entry as it is now; None where the write failed or there is no entry.
+    entry: ExistingEntry | None = None
+    changes: tuple[Change, ...] = ()
+    is_ours: bool = True
+    dead_letter: DeadLetter | None = None
+    #: False: the write failed, but may have been done all the same.
+    is_certain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """What all writes of a batch have in common."""
+
+    client: SpaceClient
+    target: TargetModel
+    field_ids: Collection[str]
+    ledger: Ledger
+    #: Whether the run wants what it writes published (else a note is kept for later runs).
+    is_publish_wanted: bool
+    #: `publish: all`: drafts of others are published too.
+    owns_everything: bool
+
+    def is_ours(
+        self,
+        existing: ExistingEntry | None,
+        noted: PendingPublish | None,
+        desired: DesiredEntry,
+        *,
+        is_unchanged: bool,
+    ) -> bool:
+        """Whether the entry may be published after a write of ours."""
+        return self.owns_everything or is_ours_to_publish(
+            existing, noted, desired, self.target, is_unchanged=is_unchanged
+        )
+
+    def note(
+        self, step: Create | Patch, *, is_confirmed: bool = False, version: int | None = None
+    ) -> PendingPublish:
+        """What the ledger keeps about a write."""
+        base = step.version if isinstance(step, Patch) else 0
+        return PendingPublish(
+            step.entry_id,
+            base,
+            version if version is not None else base + 1,
+            is_wanted=self.is_publish_wanted,
+            is_confirmed=is_confirmed,
+        )
+
+    def write(self, job: WriteJob) -> Written:
+        """Carry one planned write out. The ledger's note on it has been made.
+
+        Raises:
+            SpaceError: Something concerns the whole run; this entry's fate may be unknown, its
+                note stays.
+        """
+        step: Plan = job.plan
+        existing, noted, is_ours = job.existing, job.noted, job.is_ours
+        sent: Action | None = None
+        changes = job.plan.changes
+        conflicts = unknown = 0
+        while not isinstance(step, Unchanged):
+            if isinstance(step, Refused):
+                return self._failed(job, step.entry_id, step.error_id, step.reason)
+            try:
+                answer = self._send(step)
+            except ValueError:
+                return self._failed(
+                    job,
+                    step.entry_id,
+                    "InvalidValue",
+                    "A value cannot be written as JSON (not a number, or half of a character).",
+                )
+            if answer.is_ok:
+                sent = sent or ("created" if isinstance(step, Create) else "updated")
+                existing = read_existing(answer.mapping, self.field_ids)
+                if not _needs_clearing(job.desired, step, existing):
+                    break
+                # The content type filled its default into a field that the mapping clears.
+                noted = self.note(step, is_confirmed=True, version=existing.version)
+            elif answer.is_ambiguous:
+                unknown += 1
+                if unknown >= MAX_UNKNOWN:
+                    return replace(self._refused(job, step.entry_id, answer), is_certain=False)
+                noted = self.note(step) if is_ours else None
+                # If it turns out to have arrived, be it later, the change was ours.
+                sent = sent or ("created" if isinstance(step, Create) else "updated")
+                self.client.back_off(unknown - 1)
+                problem, existing = self._read_back(step.entry_id)
+                if problem:
+                    return self._failed(job, step.entry_id, "EntryIdTaken", problem)
+            elif answer.status == 409 or (answer.status == 404 and isinstance(step, Patch)):
+                conflicts += 1
+                if conflicts >= MAX_CONFLICTS:
+                    return self._failed(
+                        job,
+                        step.entry_id,
+                        answer.error_id,
+                        f"Somebody else keeps changing this entry ({conflicts} conflicts).",
+                        answer.request_id,
+                    )
+                problem, existing = self._read_back(step.entry_id)
+                if problem:
+                    return self._failed(job, step.entry_id, "EntryIdTaken", problem)
+            else:
+                return self._refused(job, step.entry_id, answer)
+            step = plan(job.desired, existing, self.target)
+            is_ours = self.is_ours(
+                existing, noted, job.desired, is_unchanged=isinstance(step, Unchanged)
+            )
+            if isinstance(step, Create | Patch):
+                self._renote(step, is_ours=is_ours)
+                changes = step.changes if sent is None else changes
+        return Written(
+            job,
+            sent or "unchanged",
+            existing.id if existing else job.plan.entry_id,
+            existing,
+            changes if sent else (),
+            is_ours,
+        )
+
+    def _send(self, step: Create | Patch) -> Answer:
+        path = f"/entries/{step.entry_id}"
+        if isinstance(step, Create):
+            return self.client.request(
+                "PUT",
+                path,
+                json={"fields": step.fields},
+                headers={"X-Contentful-Content-Type": self.target.content_type.id},
+            )
+        return self.client.request(
+            "PATCH",
+            path,
+            json=list(step.operations),
+            headers={"X-Contentful-Version": str(step.version)},
+        )
+
+    def _read_back(self, entry_id: str) -> tuple[str, ExistingEntry | None]:
+        """The entry as it is now; or why the id cannot be used."""
+        answer = self.client.request("GET", f"/entries/{entry_id}")
+        if answer.status == 404:
+            return "", None
+        sys = answer.mapping.get("sys") or {}
+        content_type = ((sys.get("contentType") or {}).get("sys") or {}).get("id")
+        if not answer.is_ok:
+            return f"The entry {entry_id} cannot be read ({answer.error_id}).", None
+        if content_type != self.target.content_type.id:
+            problem = (
+                f"The id {entry_id} belongs to an entry of the content type {content_type!r}, not "
+                f"{self.target.content_type.id!r}. Map another id, or remove that entry."
+            )
+            return problem, None
+        return "", read_existing(answer.mapping, self.field_ids)
+
+    def _renote(self, step: Create | Patch, *, is_ours: bool) -> None:
+        """Note the next attempt, whose version is another than the one noted before."""
+        if is_ours:
+            self.ledger.record_pending([self.note(step)])
+        else:
+            self.ledger.forget_pending([step.entry_id])
+
+    def _refused(self, job: WriteJob, entry_id: str, answer: Answer) -> Written:
+        problems = answer.problems
+        return self._failed(
+            job,
+            entry_id,
+            answer.error_id,
+            describe_error(answer),
+            answer.request_id,
+            field=problems[0].field if problems else "",
+        )
+
+    def _failed(
+        self,
+        job: WriteJob,
+        entry_id: str,
+        error_id: str,
+        message: str,
+        request_id: str = "",
+        *,
+        field: str = "",
+    ) -> Written:
+        letter = DeadLetter(
+            job.desired.ordinal, job.desired.key, "load", field, error_id, message, request_id
+        )
+        return Written(job, "failed", entry_id, dead_letter=letter)
+
+
+def _needs_clearing(desired: DesiredEntry, step: Create | Patch, existing: ExistingEntry) -> bool:
+    return isinstance(step, Create) and any(
+        not is_blank((existing.fields.get(field) or {}).get(locale))
+        and is_blank((desired.fields.get(field) or {}).get(locale))
+        for field, locale in desired.cleared
+    )

@@ -1,0 +1,125 @@
+"""Words for what went wrong with a request: short, without URLs, payloads or secrets."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+import urllib3
+
+#: Longest excerpt of an error's own message, in characters.
+_EXCERPT = 120
+
+_FIXES = {
+    400: "the source does not accept the request. Check queryParameters, pagination and the body",
+    401: "the source does not know the credentials. Check `auth`, headers and the variables that "
+    "they name",
+    403: "the source refuses access. Check what the credentials may do",
+    404: "there is nothing at this address. Check endPoint",
+    405: "the source does not take this method. Check httpMethod",
+    406: "the source cannot answer in what the header Accept asks for. Check headers",
+    407: "a proxy asks for credentials. Check HTTPS_PROXY",
+    410: "there is nothing at this address any more. Check endPoint",
+    413: "the request is too large. Check limitMax or pageSize",
+    414: "the URL is too long. Check endPoint and queryParameters",
+    415: "the source does not take this kind of body. Check the header Content-Type",
+    416: "the source has nothing in this range. Check pagination",
+    422: "the source does not accept the request. Check queryParameters, pagination and the body",
+    501: "the source does not know this method. Check httpMethod",
+}
+
+
+def explain_status(status: int, head: bytes) -> str:
+    """What a final status means and what to do, with the source's own word where it has one.
+
+    Args:
+        status: Of the response.
+        head: The first bytes of its body.
+    """
+    fix = _FIXES.get(status)
+    if fix is None:
+        what = "a redirect that leads nowhere" if 300 <= status < 400 else "not with data"
+        fix = f"{what}. Check endPoint"
+    excerpt = _own_message(head)
+    return f": {fix}" + (f' (it says: "{excerpt}")' if excerpt else "")
+
+
+def describe_failure(err: BaseException, timeout_s: float) -> str:
+    """The reason of a failed request in a few words.
+
+    The texts of requests and urllib3 hold whole URLs, and header values; they are not used.
+    """
+    for cause in _causes(err):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not valid ({cause.verify_message})"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed ({cause.reason or type(cause).__name__})"
+        if isinstance(cause, urllib3.exceptions.NameResolutionError | socket.gaierror):
+            return "its host name cannot be resolved"
+        if isinstance(cause, ConnectionRefusedError):
+            return "nothing listens there (connection refused)"
+        if isinstance(cause, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
+            return "the source closed the connection"
+        if isinstance(cause, urllib3.exceptions.ConnectTimeoutError | requests.ConnectTimeout):
+            return f"no connection within {timeout_s:g} s (timeoutS)"
+        if isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError | requests.Timeout):
+            return f"no answer within {timeout_s:g} s (timeoutS)"
+        if isinstance(cause, urllib3.exceptions.IncompleteRead):
+            return "the answer ended too early"
+        if isinstance(cause, urllib3.exceptions.DecodeError):
+            return "its Content-Encoding cannot be undone"
+        if isinstance(cause, urllib3.exceptions.ProxyError | requests.exceptions.ProxyError):
+            return "the proxy does not answer"
+        if type(cause).__name__ == "RemoteDisconnected":
+            return "the source closed the connection without an answer"
+        if type(cause) is OSError and cause.strerror:
+            return cause.strerror
+    return type(err).__name__
+
+
+def is_final_tls_failure(err: BaseException) -> bool:
+    """Whether a failed TLS connection fails again: all but one that was cut off."""
+    return not any(
+        isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionResetError)
+        for cause in _causes(err)
+    )
+
+
+def _causes(err: BaseException) -> Iterator[BaseException]:
+    """What is behind an error, innermost first."""
+    chain: list[BaseException] = []
+    waiting: list[object] = [err]
+    while waiting and len(chain) < 20:
+        current = waiting.pop(0)
+        if isinstance(current, BaseException) and current not in chain:
+            chain.append(current)
+            reason = getattr(current, "reason", None)
+            waiting += [*current.args, reason, current.__cause__, current.__context__]
+    return reversed(chain)
+
+
+def _own_message(head: bytes) -> str:
+    """The text of a JSON error, cut; never a part of any other body."""
+    try:
+        body = json.loads(head)
+    except (ValueError, RecursionError):
+        return ""
+    text = _find_text(body)
+    return " ".join(text.split())[:_EXCERPT]
+
+
+def _find_text(body: Any, depth: int = 0) -> str:
+    if isinstance(body, str):
+        return body if depth else ""
+    if isinstance(body, list):
+        return _find_text(body[0], depth + 1) if body and depth < 3 else ""
+    if not isinstance(body, dict) or depth > 3:
+        return ""
+    for name in ("message", "error_description", "detail", "error", "title", "errors"):
+        if found := _find_text(body.get(name), depth + 1):
+            return found
+    return ""

@@ -1,0 +1,302 @@
+"""What one response says: its records, and the facts by which paging goes on.
+
+A JSON response of ordinary size is read whole, which is fastest. A larger one, and every other
+format, goes through a temporary file, and its records come in chunks: memory is bounded either way.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, BinaryIO, cast
+from urllib.parse import urljoin
+
+import ijson
+import orjson
+
+from sync_pipeline.config.model import SyncConfig
+from sync_pipeline.config.pagination import ResolvedPagination
+from sync_pipeline.errors import SourceDataError
+from sync_pipeline.extract.bodies import Answer
+from sync_pipeline.extract.formats import load_document, read_records, select_rows, value_at
+from sync_pipeline.extract.formats.json_path import compile_steps, describe_miss
+from sync_pipeline.extract.paging import PageFacts
+from sync_pipeline.model import Row
+
+#: JSON bodies up to this size are parsed whole: about ten times as much memory for a moment.
+MEMORY_BYTES = 8 * 1024 * 1024
+#: Records in a page that is cut from a larger response.
+CHUNK_RECORDS = 1000
+_COPY_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The values that a response declares about paging, as far as the plan asks for them."""
+
+    total: int | None = None
+    total_pages: int | None = None
+    has_more: bool | None = None
+    token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SmallBody:
+    """A response that was read whole."""
+
+    records: list[Row]
+    declared: Declared
+
+
+@dataclass(frozen=True, slots=True)
+class LargeBody:
+    """A response on disk; `close` it."""
+
+    file: BinaryIO
+    answer: Answer
+    declared: Declared
+    #: Of its bytes.
+    digest: str
+
+    def close(self) -> None:
+        """Remove the file."""
+        self.file.close()
+
+
+def read_body(
+    answer: Answer, config: SyncConfig, plan: ResolvedPagination
+) -> SmallBody | LargeBody:
+    """Read a response of a paged source.
+
+    Raises:
+        SourceDataError: It is not what the config declares.
+    """
+    if answer.is_empty:
+        return SmallBody([], _read_declared(answer, plan, lambda _path: None, where=answer.name))
+    head = b""
+    if config.results_format == "json":
+        head = answer.stream.read(MEMORY_BYTES)
+        rest = answer.stream.read(_COPY_BYTES)
+        if not rest:
+            return _read_small(head, answer, config, plan)
+        head += rest
+    return _read_large(head, answer, config, plan)
+
+
+def _read_small(
+    body: bytes, answer: Answer, config: SyncConfig, plan: ResolvedPagination
+) -> SmallBody:
+    document = load_document(
+        io.BytesIO(body),
+        config,
+        content_type_header=answer.content_type,
+        url=answer.redacted_url,
+    )
+    records = select_rows(document, config.results_json_path, where=f"{answer.name}: ")
+
+    def find(path: str) -> Any:
+        value = value_at(document, path)
+        if value is None and records and path in (plan.total_path, plan.total_pages_path):
+            raise SourceDataError(
+                f"{answer.name}: nothing at {path!r} ({_key_of(plan, path)}): "
+                f"{describe_miss(document, path)}. Correct it, or take it out"
+            )
+        return value
+
+    return SmallBody(records, _read_declared(answer, plan, find, where=answer.name))
+
+
+def _read_large(
+    head: bytes, answer: Answer, config: SyncConfig, plan: ResolvedPagination
+) -> LargeBody:
+    digest = blake2b(head, digest_size=8)
+    file = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES))  # noqa: SIM115
+    try:
+        file.write(head)
+        while chunk := answer.stream.read(_COPY_BYTES):
+            digest.update(chunk)
+            file.write(chunk)
+        values: Mapping[str, Any] = {}
+        paths = [path for path in _paths(plan) if path]
+        if config.results_format == "json" and paths:
+            values = _find_values(file, paths, answer)
+        declared = _read_declared(answer, plan, values.get, where=answer.name)
+        return LargeBody(file, answer, declared, digest.hexdigest())
+    except BaseException:
+        file.close()
+        raise
+
+
+def read_chunks(
+    rows: Iterator[Row], first: int, size: int = CHUNK_RECORDS
+) -> Iterator[tuple[list[Row], int, bool]]:
+    """Cut rows into chunks.
+
+    Args:
+        rows: Read one ahead, so that the last chunk is known to be the last.
+        first: Number of the first row in its response, counted from 0.
+        size: Records a chunk.
+
+    Yields:
+        Records, number of the row after them, whether these are the last. A response without rows
+        gives one empty chunk.
+    """
+    chunk: list[Row] = []
+    for row in rows:
+        if len(chunk) == size:
+            first += size
+            yield chunk, first, False
+            chunk = []
+        chunk.append(row)
+    yield chunk, first + len(chunk), True
+
+
+@contextmanager
+def open_rows(
+    body: LargeBody, config: SyncConfig, *, skip: int, secret: str | None
+) -> Iterator[Iterator[Row]]:
+    """The rows of a response on disk; an error in them names the response."""
+    body.file.seek(0)
+    try:
+        yield read_records(
+            body.file,
+            config,
+            content_type_header=body.answer.content_type,
+            url=body.answer.redacted_url,
+            skip=skip,
+            secret=secret,
+        )
+    except SourceDataError as err:
+        raise body.answer.reject(err) from err
+
+
+def facts_of(
+    declared: Declared, received: int, *, digest: str = "", record_digests: tuple[str, ...] = ()
+) -> PageFacts:
+    """The facts by which `pagination.advance` decides."""
+    return PageFacts(
+        received=received,
+        digest=digest,
+        record_digests=record_digests,
+        total=declared.total,
+        total_pages=declared.total_pages,
+        has_more=declared.has_more,
+        token=declared.token,
+    )
+
+
+def digest_records(records: Sequence[Row]) -> str:
+    """Digest of records by their values, whatever the order of their keys."""
+    try:
+        data = orjson.dumps(records, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # integers beyond 64 bits, halves of surrogate pairs
+        data = json.dumps(records, sort_keys=True).encode("ascii")
+    return blake2b(data, digest_size=8).hexdigest()
+
+
+def _paths(plan: ResolvedPagination) -> tuple[str | None, ...]:
+    return (
+        plan.total_path, plan.total_pages_path, plan.has_more_path,
+        plan.cursor_path if plan.style == "cursor" else None,
+        plan.next_url_path if plan.style == "next_url" else None,
+    )  # fmt: skip
+
+
+def _key_of(plan: ResolvedPagination, path: str) -> str:
+    return "pagination.totalPath" if path == plan.total_path else "resultsTotalPagesPath"
+
+
+def _read_declared(
+    answer: Answer, plan: ResolvedPagination, find: Callable[[str], Any], *, where: str
+) -> Declared:
+    total, total_pages, has_more, cursor, next_url = (
+        find(path) if path else None for path in _paths(plan)
+    )
+    return Declared(
+        total=_read_count(total, "pagination.totalPath", where),
+        total_pages=_read_count(total_pages, "resultsTotalPagesPath", where),
+        has_more=_read_flag(has_more, where),
+        token=_read_token(answer, plan, cursor, next_url),
+    )
+
+
+def _read_token(answer: Answer, plan: ResolvedPagination, cursor: Any, next_url: Any) -> str | None:
+    if plan.style == "cursor":
+        return _read_text(cursor, "pagination.cursorPath", answer.name)
+    if plan.style == "next_url":
+        text = _read_text(next_url, "pagination.nextUrlPath", answer.name)
+        return urljoin(answer.url, text.strip()) if text and text.strip() else None
+    if plan.style == "link_header":
+        for relation, link in answer.links.items():
+            if "next" in relation.lower().split() and link.get("url"):
+                return urljoin(answer.url, link["url"])
+    if plan.style == "continuation_header" and plan.header:
+        return answer.headers.get(plan.header) or None
+    return None
+
+
+def _read_text(value: Any, key: str, where: str) -> str | None:
+    if value is None or value is False or value == "":
+        return None
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(int(value)) if float(value).is_integer() else str(value)
+    raise SourceDataError(
+        f"{where}: the value at {key} is neither a text nor a number. Correct the path"
+    )
+
+
+def _read_count(value: Any, key: str, where: str) -> int | None:
+    if value is None:
+        return None
+    number = value
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 20:
+        number = int(value)
+    is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+    if not is_number or number < 0 or number != int(number):
+        raise SourceDataError(
+            f"{where}: the value at {key} is no whole number, 0 or more. Correct the path, or take "
+            f"it out"
+        )
+    return int(number)
+
+
+def _read_flag(value: Any, where: str) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, (int, str)) and str(value).strip().lower() in _FLAGS:
+        return _FLAGS[str(value).strip().lower()]
+    raise SourceDataError(
+        f"{where}: the value at pagination.hasMorePath is no boolean. Correct the path"
+    )
+
+
+_FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def _find_values(file: BinaryIO, paths: Sequence[str], answer: Answer) -> dict[str, Any]:
+    """The first scalar at each path, found without holding the document."""
+    wanted: dict[str, str] = {}
+    for path in paths:
+        steps = compile_steps(path)
+        if steps is None or not all(isinstance(step, str) for step in steps):
+            raise SourceDataError(
+                f"{answer.name}: the answer is larger than {MEMORY_BYTES:,} bytes, of which "
+                f"only plain paths (a.b.c) can be read, not {path!r}. Ask for smaller pages"
+            )
+        wanted[".".join(str(step) for step in steps)] = path
+    found: dict[str, Any] = {}
+    file.seek(0)
+    try:
+        for prefix, event, value in ijson.parse(file, use_float=True):
+            if prefix in wanted and event in ("string", "number", "boolean"):
+                found.setdefault(wanted[prefix], value)
+    except ijson.JSONError:
+        pass  # the reader of the records says what is wrong, and where
+    return found

@@ -1,0 +1,301 @@
+"""REST sources: one generator of pages over enumerated entries, pages and chunks.
+
+::
+
+    leaves of the enumeration ─► pages of a leaf ─► chunks of a large response ─► Page
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sync_pipeline.config.model import SyncConfig
+from sync_pipeline.config.pagination import ResolvedPagination
+from sync_pipeline.errors import SourceDataError, SourceError
+from sync_pipeline.extract.auth import without_query
+from sync_pipeline.extract.bodies import Answer
+from sync_pipeline.extract.enumeration import Leaf, leaves_from
+from sync_pipeline.extract.formats import read_records
+from sync_pipeline.extract.http import HttpRequest, SourceHttp
+from sync_pipeline.extract.pagination import advance, may_be_repeat, request_page, start
+from sync_pipeline.extract.paging import PageFacts, PageRequest, PagingState, Step
+from sync_pipeline.extract.position import Position
+from sync_pipeline.extract.reading import (
+    Declared,
+    LargeBody,
+    SmallBody,
+    digest_records,
+    facts_of,
+    open_rows,
+    read_body,
+    read_chunks,
+)
+from sync_pipeline.extract.requesting import (
+    RequestTemplates,
+)
+from sync_pipeline.extract.retrying import TransientFailure
+from sync_pipeline.model import Page, Row
+
+#: Answers to a request that only makes sure that nothing follows, and that mean just that.
+_NOTHING_FOLLOWS = frozenset({400, 404, 410, 416, 422})
+
+
+_BY_URL = ("next_url", "link_header")
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some records of a leaf, and how to go on after them."""
+
+    records: list[Row]
+    #: None: the leaf is done.
+    paging: PagingState | None
+    #: Leading records of the next page that were read already.
+    record: int = 0
+    total: int | None = None
+    is_short_last: bool = False
+
+
+class RestSource:
+    """A source behind HTTP; made by `open_rest_source`."""
+
+    def __init__(
+        self,
+        config: SyncConfig,
+        *,
+        plan: ResolvedPagination,
+        templates: RequestTemplates,
+        http: SourceHttp,
+        leaves: Callable[[], Iterator[Leaf]],
+        context: Mapping[str, Any],
+        secret: str | None,
+        secret_query: frozenset[str],
+        limit: int | None,
+        count_requests: Callable[[], int],
+        log: logging.Logger,
+    ) -> None:
+        self._config = config
+        self._plan = plan
+        self._templates = templates
+        self._http = http
+        self._leaves = leaves
+        self._context = context
+        self._secret = secret
+        self._secret_query = secret_query
+        self._limit = limit
+        self._count_requests = count_requests
+        self._log = log
+
+    def fetch_pages(self, resume_from: Mapping[str, Any] | None = None) -> Iterator[Page]:
+        """Yield the pages, from the first or after a checkpoint.
+
+        An empty page stands for a request that brought nothing. The checkpoint of a page is None
+        where it is known to be the last; otherwise the iterator ends after a further, empty page.
+
+        Raises:
+            SourceError: The source cannot be reached or refuses; `.retryable` tells.
+            SourceDataError: It answers with something else than the config declares.
+            ConfigError: A template cannot be rendered.
+        """
+        position = Position()
+        if resume_from is not None:
+            position = Position.from_json(resume_from, self._plan.style)
+        if self._is_enough(position.records):
+            return
+        counted = self._count_requests()
+        for leaf, has_following in _look_ahead(self._leaves_after(position)):
+            if leaf.ids != position.leaf or position.paging is None:
+                position = replace(
+                    position,
+                    leaf=leaf.ids,
+                    paging=start(self._plan, is_short_last=position.is_short_last),
+                    record=0,
+                )
+            while position.paging is not None:
+                for part in self._read(leaf, position):
+                    records = part.records[: self._wanted(position.records)]
+                    position = replace(
+                        position,
+                        pages=position.pages + 1,
+                        records=position.records + len(records),
+                        paging=part.paging,
+                        record=part.record,
+                        is_short_last=position.is_short_last or part.is_short_last,
+                    )
+                    is_enough = self._is_enough(position.records)
+                    is_last = is_enough or (part.paging is None and not has_following)
+                    now = self._count_requests()
+                    yield Page(
+                        number=position.pages,
+                        records=records,
+                        checkpoint=None if is_last else position.to_json(self._plan.style),
+                        total=self._total(part.total, position.records),
+                        requests=now - counted,
+                        variables=leaf.variables,
+                    )
+                    counted = now
+                    if is_enough:
+                        return
+
+    def close(self) -> None:
+        """Close all connections. Idempotent."""
+        self._http.close()
+
+    def _leaves_after(self, position: Position) -> Iterator[Leaf]:
+        leaves = self._leaves()
+        if position.leaf is None:
+            return leaves
+        leaves = leaves_from(leaves, position.leaf)
+        if position.paging is None:
+            next(leaves)
+        return leaves
+
+    def _read(self, leaf: Leaf, position: Position) -> Iterator[_Part]:
+        state = position.paging or start(self._plan)
+        wanted = self._wanted(position.records)
+        page = request_page(self._plan, state, wanted)
+        request, home = self._templates.build(self._plan, page, {**self._context, **leaf.variables})
+        if self._plan.style == "none" and self._plan.total_path is None:
+            yield from self._stream(request, home, state, position.record)
+            return
+        body = self._fetch(request, home, state)
+        if isinstance(body, SmallBody):
+            step = self._advance(request, state, page, _facts_of_small(body, state, page.limit))
+            # A response that outgrew its first reading is cut where the first one was.
+            records = [] if step.is_repeat else body.records[position.record :]
+            yield self._part(records, step, body.declared)
+            return
+        try:
+            yield from self._read_large(request, page, state, body, position.record)
+        finally:
+            body.close()
+
+    def _fetch(self, request: HttpRequest, home: str, state: PagingState) -> SmallBody | LargeBody:
+        def read(answer: Answer) -> SmallBody | LargeBody:
+            return read_body(answer, self._config, self._plan)
+
+        try:
+            return self._http.fetch(request, read, home=home)
+        except SourceError as err:
+            if state.is_confirming and err.status in _NOTHING_FOLLOWS:
+                self._log.info(
+                    "%s answered status %s: nothing follows", self._http.name(request), err.status
+                )
+                return SmallBody([], Declared())
+            raise
+
+    def _read_large(
+        self,
+        request: HttpRequest,
+        page: PageRequest,
+        state: PagingState,
+        body: LargeBody,
+        skip: int,
+    ) -> Iterator[_Part]:
+        if may_be_repeat(state, body.digest):
+            # Decided before any record of it is given out.
+            step = self._advance(
+                request, state, page, facts_of(body.declared, 1, digest=body.digest)
+            )
+            yield self._part([], step, body.declared)
+            return
+        with open_rows(body, self._config, skip=skip, secret=self._secret) as rows:
+            for records, done, is_last in read_chunks(rows, skip):
+                if not is_last:
+                    yield _Part(records, state, done, self._declared_total(body.declared))
+                    continue
+                facts = facts_of(body.declared, done, digest=body.digest)
+                yield self._part(records, self._advance(request, state, page, facts), body.declared)
+
+    def _stream(
+        self, request: HttpRequest, home: str, state: PagingState, skip: int
+    ) -> Iterator[_Part]:
+        rows = self._stream_rows(request, home, skip)
+        try:
+            for records, done, is_last in read_chunks(rows, skip):
+                yield _Part(records, None if is_last else state, 0 if is_last else done)
+        finally:
+            rows.close()
+
+    def _stream_rows(
+        self, request: HttpRequest, home: str, skip: int
+    ) -> Generator[Row, None, None]:
+        """The rows of one response while it arrives; if it breaks, the rest of a new one."""
+        attempts = self._http.attempts()
+        done = skip
+        while True:
+            try:
+                with self._http.open(request, home=home) as answer:
+                    if answer.is_empty:
+                        return
+                    rows = read_records(
+                        answer.stream,  # type: ignore[arg-type]  # RawIOBase is enough
+                        self._config,
+                        content_type_header=answer.content_type,
+                        url=answer.redacted_url,
+                        skip=done,
+                        secret=self._secret,
+                    )
+                    for row in rows:
+                        done += 1
+                        attempts.note_progress()
+                        yield row
+                    return
+            except TransientFailure as failure:  # noqa: PERF203  # a retry is a loop
+                attempts.wait(failure)
+
+    def _advance(
+        self, request: HttpRequest, state: PagingState, page: PageRequest, facts: PageFacts
+    ) -> Step:
+        try:
+            step = advance(self._plan, state, page.limit, facts)
+        except SourceDataError as err:
+            raise SourceDataError(f"{self._http.name(request)}: {err}") from err
+        if step.notice:
+            self._log.warning("%s: %s", self._http.name(request), step.notice)
+        if step.next is None or not step.next.token or self._plan.style not in _BY_URL:
+            return step
+        # A key in the query string is put to every request again, and must not get to the disk.
+        token = without_query(step.next.token, self._secret_query)
+        return replace(step, next=replace(step.next, token=token))
+
+    def _part(self, records: list[Row], step: Step, declared: Declared) -> _Part:
+        total = self._declared_total(declared)
+        return _Part(records, step.next, 0, total, step.is_short_last)
+
+    def _declared_total(self, declared: Declared) -> int | None:
+        return None if self._config.enumerate_for_content_types else declared.total
+
+    def _total(self, total: int | None, records: int) -> int | None:
+        if total is None or total < records:
+            return None  # not declared, or untrue
+        return total if self._limit is None else min(total, self._limit)
+
+    def _wanted(self, records: int) -> int | None:
+        return None if self._limit is None else self._limit - records
+
+    def _is_enough(self, records: int) -> bool:
+        return self._limit is not None and records >= self._limit
+
+
+def _facts_of_small(body: SmallBody, state: PagingState, asked: int | None) -> PageFacts:
+    received = len(body.records)
+    is_short = asked is not None and received < asked
+    digests: tuple[str, ...] = ()
+    if is_short or state.is_short:
+        digests = tuple(digest_records([record]) for record in body.records)
+    digest = digest_records(body.records) if received else ""
+    return facts_of(body.declared, received, digest=digest, record_digests=digests)
+
+
+def _look_ahead(leaves: Iterator[Leaf]) -> Iterator[tuple[Leaf, bool]]:
+    """Each leaf, and whether another follows."""
+    for leaf in leaves:
+        current = leaf
+        for following in leaves:
+            yield current, True
+            current = following
+        yield current, False

@@ -1,0 +1,92 @@
+"""HTTP sessions towards a source: one per thread, never shared with the space."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import requests
+
+from sync_pipeline.errors import SourceError
+
+#: Headers that may follow a redirect, or a next link, to another host; all others may carry a
+#: secret. Proxy-Authorization is set per hop by requests and is meant for the proxy.
+SAFE_HEADERS = frozenset(
+    {"accept", "accept-encoding", "accept-language", "connection", "user-agent",
+     "proxy-authorization"}
+)  # fmt: skip
+
+
+def _send_as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+class RedirectGuard(requests.Session):
+    """A session that gives nothing secret to another host.
+
+    requests itself drops only `Authorization` on such a redirect; API keys in other headers would
+    go along (https://github.com/psf/requests/blob/main/src/requests/sessions.py, rebuild_auth).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Without an `auth` of its own, requests overwrites Authorization from ~/.netrc.
+        self.auth = _send_as_is
+
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Drop what may be a credential if the redirect leads to another host.
+
+        Raises:
+            SourceError: A body would be sent along.
+        """
+        old, new = response.request.url or "", prepared_request.url or ""
+        if is_same_origin(self, old, new):
+            return
+        if prepared_request.body:
+            raise SourceError(
+                "the source redirects a POST with its body to another host, which is refused: "
+                "the body may hold credentials. Put the final address into endPoint",
+                status=response.status_code,
+            )
+        for name in list(prepared_request.headers):
+            if name.lower() not in SAFE_HEADERS:
+                del prepared_request.headers[name]
+
+
+def is_same_origin(session: requests.Session, old: str, new: str) -> bool:
+    """Whether credentials for one URL may be sent to another."""
+    return not session.should_strip_auth(old, new)  # type: ignore[no-untyped-call]  # its stubs
+
+
+class SessionPerThread:
+    """Gives each thread a session of its own, and closes them all.
+
+    Args:
+        build: Makes a session.
+    """
+
+    def __init__(self, build: Callable[[], requests.Session]) -> None:
+        self._build = build
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._sessions: list[requests.Session] = []
+
+    def get(self) -> requests.Session:
+        """The session of the calling thread."""
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._build()
+            self._local.session = session
+            with self._lock:
+                self._sessions.append(session)
+        return session
+
+    def close(self) -> None:
+        """Close all sessions. Idempotent; a later `get` opens a new one."""
+        with self._lock:
+            sessions, self._sessions = self._sessions, []
+        for session in sessions:
+            session.close()
+        self._local = threading.local()

@@ -1,0 +1,259 @@
+"""Content types as the checks need them, and the checks of a content type's own definition."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sync_pipeline.local_space.api_error import Detail, bad_request, validation_error
+
+#: Of a resource that the client names.
+RESOURCE_ID = re.compile(r"[a-zA-Z0-9\-_.]{1,64}\Z")
+_FIELD_ID = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}\Z")
+_FIELD_TYPES = (
+    "Array", "Boolean", "Date", "Integer", "Link", "Location", "Number", "Object", "ResourceLink",
+    "RichText", "Symbol", "Text",
+)  # fmt: skip
+_LINK_TYPES = ("Asset", "Entry")
+#: Limit of the service (technical limits page).
+MAX_FIELDS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class FieldDefinition:
+    """A field of an activated content type."""
+
+    id: str
+    type: str
+    localized: bool = False
+    required: bool = False
+    link_type: str | None = None
+    items: FieldDefinition | None = None
+    validations: tuple[Mapping[str, Any], ...] = ()
+    default_value: Mapping[str, Any] | None = None
+    omitted: bool = False
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TypeDefinition:
+    """An activated content type."""
+
+    id: str
+    fields: Mapping[str, FieldDefinition] = field(default_factory=dict)
+
+
+def _field_definition(raw: Mapping[str, Any], field_id: str) -> FieldDefinition:
+    items = raw.get("items")
+    return FieldDefinition(
+        id=field_id,
+        type=raw["type"],
+        localized=bool(raw.get("localized")),
+        required=bool(raw.get("required")),
+        link_type=raw.get("linkType"),
+        items=_field_definition(items, "") if isinstance(items, Mapping) else None,
+        validations=tuple(raw.get("validations") or ()),
+        default_value=raw.get("defaultValue"),
+        omitted=bool(raw.get("omitted")),
+        disabled=bool(raw.get("disabled")),
+    )
+
+
+def build_definition(type_id: str, raw: Mapping[str, Any]) -> TypeDefinition:
+    """The compiled form of a stored (so checked) content type body."""
+    return TypeDefinition(
+        id=type_id,
+        fields={item["id"]: _field_definition(item, item["id"]) for item in raw["fields"]},
+    )
+
+
+def _asset_field(field_id: str, field_type: str) -> FieldDefinition:
+    return FieldDefinition(id=field_id, type=field_type, localized=True)
+
+
+#: What an asset may hold, in the shape of a content type. Its file may be required or not on
+#: publish; the rehearsal does not insist on a processed one.
+ASSET_DEFINITION = TypeDefinition(
+    id="",
+    fields={
+        "title": _asset_field("title", "Symbol"),
+        "description": _asset_field("description", "Text"),
+        "file": _asset_field("file", "Object"),
+    },
+)
+
+
+def _field_errors(raw: Any, path: list[Any]) -> list[Detail]:
+    if not isinstance(raw, Mapping):
+        return [_type_error("Object", raw, path)]
+    errors: list[Detail] = [
+        {
+            "name": "required",
+            "path": [*path, key],
+            "details": f'The property "{key}" is required here',
+        }
+        for key in ("id", "name", "type")
+        if raw.get(key) in (None, "")
+    ]
+    if isinstance(raw.get("id"), str) and raw["id"] and not _FIELD_ID.match(raw["id"]):
+        errors.append({"name": "regexp", "path": [*path, "id"], "value": raw["id"]})
+    if raw.get("type") and raw["type"] not in _FIELD_TYPES:
+        errors.append(
+            {
+                "name": "in",
+                "path": [*path, "type"],
+                "value": raw["type"],
+                "expected": list(_FIELD_TYPES),
+            }
+        )
+    errors += _link_errors(raw, path)
+    if raw.get("type") == "Array":
+        items = raw.get("items")
+        if not isinstance(items, Mapping) or items.get("type") not in (
+            "Symbol",
+            "Link",
+            "ResourceLink",
+        ):
+            errors.append(
+                {
+                    "name": "required",
+                    "path": [*path, "items"],
+                    "details": 'The property "items" is required here',
+                }
+            )
+        else:
+            errors += _link_errors(items, [*path, "items"])
+    validations = raw.get("validations")
+    if validations is not None and (
+        not isinstance(validations, list)
+        or not all(isinstance(item, Mapping) for item in validations)
+    ):
+        errors.append(_type_error("Array", validations, [*path, "validations"]))
+    return errors
+
+
+def _link_errors(raw: Mapping[str, Any], path: list[Any]) -> list[Detail]:
+    if raw.get("type") != "Link" or raw.get("linkType") in _LINK_TYPES:
+        return []
+    return [
+        {
+            "name": "in",
+            "path": [*path, "linkType"],
+            "value": raw.get("linkType"),
+            "expected": list(_LINK_TYPES),
+        }
+    ]
+
+
+def _type_error(expected: str, value: Any, path: Sequence[Any]) -> Detail:
+    return {
+        "name": "type",
+        "type": expected,
+        "value": value,
+        "path": list(path),
+        "details": f'The type of "value" is incorrect, expected type: {expected}',
+    }
+
+
+def check_definition(body: Mapping[str, Any]) -> None:
+    """Refuse a content type body that the service would refuse.
+
+    Raises:
+        ApiError: 422 with every fault found.
+    """
+    errors: list[Detail] = []
+    if not isinstance(body.get("name"), str) or not body["name"]:
+        errors.append(
+            {
+                "name": "required",
+                "path": ["name"],
+                "details": 'The property "name" is required here',
+            }
+        )
+    fields = body.get("fields", [])
+    if not isinstance(fields, list):
+        raise validation_error([_type_error("Array", fields, ["fields"])])
+    for index, raw in enumerate(fields):
+        errors += _field_errors(raw, ["fields", index])
+    if errors:
+        raise validation_error(errors)
+    kept = [raw for raw in fields if not raw.get("deleted")]
+    ids = [raw["id"] for raw in kept]
+    errors += [
+        {"name": "uniqueFieldIds", "path": ["fields", index, "id"], "value": field_id}
+        for index, field_id in enumerate(ids)
+        if field_id in ids[:index]
+    ]
+    if len(ids) > MAX_FIELDS:
+        errors.append(
+            {
+                "name": "size",
+                "max": MAX_FIELDS,
+                "path": ["fields"],
+                "details": f"Size must be at most {MAX_FIELDS}",
+            }
+        )
+    display_field = body.get("displayField")
+    if display_field is not None and display_field not in ids:
+        errors.append({"name": "unknown", "path": ["displayField"], "value": display_field})
+    if errors:
+        raise validation_error(errors)
+
+
+def check_removed_fields(body: Mapping[str, Any], published: Mapping[str, Any] | None) -> None:
+    """A field may go, or change its type, only after it was omitted and the type activated.
+
+    Raises:
+        ApiError: 400 with the service's text.
+    """
+    if published is None:
+        return
+    kept = {raw["id"]: raw for raw in body.get("fields", []) if not raw.get("deleted")}
+    for raw in published["fields"]:
+        successor = kept.get(raw["id"])
+        if successor is None and not raw["omitted"]:
+            raise bad_request("You need to omit a field before deleting it")
+        if successor is not None and successor["type"] != raw["type"]:
+            raise bad_request(
+                f'The type of field "{raw["id"]}" cannot be changed from {raw["type"]} to '
+                f"{successor['type']}: omit it, delete it and create it anew"
+            )
+
+
+def normalize_definition(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body as the service returns it: every flag written out, deleted fields gone."""
+    return {
+        "displayField": body.get("displayField"),
+        "name": body["name"],
+        "description": body.get("description", ""),
+        "fields": [
+            _normalize_field(raw) for raw in body.get("fields", []) if not raw.get("deleted")
+        ],
+    }
+
+
+def _normalize_field(raw: Mapping[str, Any]) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "id": raw["id"],
+        "name": raw["name"],
+        "type": raw["type"],
+        "localized": bool(raw.get("localized")),
+        "required": bool(raw.get("required")),
+        "validations": raw.get("validations") or [],
+        "disabled": bool(raw.get("disabled")),
+        "omitted": bool(raw.get("omitted")),
+    }
+    if raw.get("defaultValue") is not None:
+        answer["defaultValue"] = raw["defaultValue"]
+    if raw["type"] == "Link":
+        answer["linkType"] = raw["linkType"]
+    elif raw["type"] == "Array":
+        items = raw["items"]
+        answer["items"] = {"type": items["type"], "validations": items.get("validations") or []}
+        if "linkType" in items:
+            answer["items"]["linkType"] = items["linkType"]
+    if raw.get("allowedResources") is not None:
+        answer["allowedResources"] = raw["allowedResources"]
+    return answer

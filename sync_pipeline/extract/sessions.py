@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 
@@ -15,6 +16,15 @@ SAFE_HEADERS = frozenset(
     {"accept", "accept-encoding", "accept-language", "connection", "user-agent",
      "proxy-authorization"}
 )  # fmt: skip
+
+
+def _is_above_debug(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
+
+
+# urllib3 logs whole URLs at DEBUG, API keys in their query strings included. Our own line for each
+# request says the same, redacted.
+logging.getLogger("urllib3.connectionpool").addFilter(_is_above_debug)
 
 
 def _send_as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -29,6 +29,7 @@ from sync_pipeline.errors import SpaceError
 from sync_pipeline.load.answer import Answer, parse_body
 from sync_pipeline.load.connections import (
     SessionPool,
+    check_base_url,
     host_of,
     may_have_arrived,
     trouble_text,
@@ -82,6 +83,9 @@ class SpaceClient:
         sleep: Waits that many seconds.
         jitter: A number in [0, 1), so that clients which failed together don't return together.
         log: Gets one DEBUG line a request, without query values, bodies or headers.
+
+    Raises:
+        EnvironmentVariableError: The base URL is none.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class SpaceClient:
         jitter: Callable[[], float] = random.random,
         log: LoggerLike = _LOG,
     ) -> None:
+        check_base_url(settings.cma_url)
         self.settings = settings
         self.log = log
         self.sleep = sleep
@@ -230,15 +235,6 @@ class SpaceClient:
                     allow_redirects=False,
                 )
                 content = response.content
-        except (
-            requests.exceptions.InvalidURL,
-            requests.exceptions.InvalidSchema,
-            requests.exceptions.MissingSchema,
-        ) as err:
-            raise self._give_up(
-                f"CONTENTFUL_CMA_URL is not a usable base URL: {host_of(self.settings.cma_url)!r}.",
-                Answer(0),
-            ) from err
         except requests.exceptions.RequestException as err:
             answer = Answer(0, is_ambiguous=may_have_arrived(err), trouble=trouble_text(err))
             self._log_request(method, path, params, answer, started)

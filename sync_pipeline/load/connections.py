@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import requests
 from pydantic import SecretStr
 
+from sync_pipeline.errors import EnvironmentVariableError
 from sync_pipeline.load.rate_limit import MAX_WAIT_S
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -75,6 +76,25 @@ class SessionPool:
         # Proxies and certificates of the environment hold for the service, not for this machine.
         session.trust_env = not self._is_loopback
         return session
+
+
+def check_base_url(url: str) -> None:
+    """Refuse what cannot be the base URL of an API.
+
+    Raises:
+        EnvironmentVariableError: Names the variable; the text may hold a password and is not shown.
+    """
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise EnvironmentVariableError(
+            "CONTENTFUL_CMA_URL is not the base URL of an API. It looks like "
+            "https://api.contentful.com or http://127.0.0.1:8080."
+        )
 
 
 def host_of(url: str) -> str:

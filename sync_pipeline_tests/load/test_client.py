@@ -1,0 +1,360 @@
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import threading
+from typing import Any
+
+import pytest
+import responses
+from pydantic import SecretStr
+
+from sync_pipeline.errors import EnvironmentVariableError, SpaceError
+from sync_pipeline.load.client import (
+    MAX_ATTEMPTS,
+    MAX_FAILURES_IN_A_ROW,
+    SpaceClient,
+    SpaceSettings,
+)
+from sync_pipeline.load.rate_limit import MAX_WAIT_S
+from sync_pipeline_tests.load.conftest import FakeTime, settings_for
+from sync_pipeline_tests.load.small_space import Fault, SpaceState, error
+
+BASE = "https://cma.test"
+ENTRY = f"{BASE}/spaces/s1/environments/master/entries/e1"
+
+
+class RecordingLimit:
+    def __init__(self) -> None:
+        self.acquired = 0
+        self.pushed: list[float] = []
+
+    def acquire(self) -> None:
+        self.acquired += 1
+
+    def push_back(self, seconds: float) -> None:
+        self.pushed.append(seconds)
+
+
+@pytest.fixture
+def limiter() -> RecordingLimit:
+    return RecordingLimit()
+
+
+@pytest.fixture
+def remote(fake_time: FakeTime, limiter: RecordingLimit):
+    with (
+        responses.RequestsMock(assert_all_requests_are_fired=True) as answers,
+        SpaceClient(
+            settings_for(BASE), limiter=limiter, sleep=fake_time.sleep, jitter=lambda: 0.5
+        ) as client,
+    ):
+        yield client, answers
+
+
+def read(client: SpaceClient):
+    return client.request("GET", "/entries/e1")
+
+
+def patch(client: SpaceClient):
+    return client.request(
+        "PATCH", "/entries/e1", json=[{"op": "add"}], headers={"X-Contentful-Version": "3"}
+    )
+
+
+def test_a_request_carries_token_and_media_type(remote) -> None:
+    client, answers = remote
+    answers.put(ENTRY, json={"sys": {"id": "e1"}}, status=201)
+    answers.patch(ENTRY, json={"sys": {"id": "e1"}})
+    client.request(
+        "PUT", "/entries/e1", json={"fields": {}}, headers={"X-Contentful-Content-Type": "t"}
+    )
+    patch(client)
+    put, patched = (call.request for call in answers.calls)
+    assert put.headers["Authorization"] == "Bearer token-secret"
+    assert put.headers["Content-Type"] == "application/vnd.contentful.management.v1+json"
+    assert put.headers["X-Contentful-Content-Type"] == "t"
+    assert patched.headers["Content-Type"] == "application/json-patch+json"
+    assert patched.headers["X-Contentful-Version"] == "3"
+
+
+def test_values_are_sent_as_utf8(remote) -> None:
+    client, answers = remote
+    answers.put(ENTRY, json={"sys": {}})
+    client.request("PUT", "/entries/e1", json={"fields": {"t": {"en": "äö 漢"}}})
+    assert "äö 漢".encode() in answers.calls[0].request.body
+
+
+@pytest.mark.parametrize("value", [float("nan"), "\ud800"], ids=["NaN", "half a character"])
+def test_what_json_cannot_hold_is_not_sent(remote, value: Any) -> None:
+    client, _ = remote
+    with pytest.raises(ValueError, match="JSON|surrogates"):
+        client.request("PUT", "/entries/e1", json={"v": value})
+    assert client.requests == 0
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+@pytest.mark.parametrize("body", ["", "<html>bad gateway</html>", '{"sys":{"id":"ServerError"}}'])
+def test_a_read_is_repeated_after_a_server_error(remote, fake_time, status: int, body: str) -> None:
+    client, answers = remote
+    answers.get(ENTRY, body=body, status=status)
+    answers.get(ENTRY, body=body, status=status)
+    answers.get(ENTRY, json={"sys": {"id": "e1"}})
+    assert read(client).is_ok
+    assert client.requests == 3
+    assert fake_time.slept == pytest.approx([0.6, 0.5 * 2**0.5 + 0.1])
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_write_that_met_a_server_error_comes_back_as_ambiguous(remote, status: int) -> None:
+    client, answers = remote
+    answers.patch(ENTRY, body="", status=status)
+    answer = patch(client)
+    assert (answer.status, answer.is_ambiguous, answer.is_ok) == (status, True, False)
+    assert answer.error_id == f"HTTP {status}"
+
+
+@pytest.mark.parametrize(
+    ("headers", "waits"),
+    [
+        pytest.param({"X-Contentful-RateLimit-Reset": "1"}, 1.0, id="reset"),
+        pytest.param({"X-Contentful-RateLimit-Reset": "437"}, 437.0, id="hourly"),
+        pytest.param({"Retry-After": "2"}, 2.0, id="retry-after"),
+        pytest.param(
+            {"X-Contentful-RateLimit-Reset": "1", "Retry-After": "3"}, 3.0, id="the longer one"
+        ),
+        pytest.param({"X-Contentful-RateLimit-Reset": "99999"}, MAX_WAIT_S, id="bounded"),
+        pytest.param({"X-Contentful-RateLimit-Reset": "0"}, 0.6, id="zero"),
+        pytest.param({"X-Contentful-RateLimit-Reset": "soon"}, 0.6, id="not a number"),
+        pytest.param({}, 0.6, id="nothing said"),
+    ],
+)
+@pytest.mark.parametrize("send", [read, patch], ids=["read", "write"])
+def test_a_429_is_waited_for_and_repeated(
+    remote, fake_time, limiter, headers: dict[str, str], waits: float, send
+) -> None:
+    client, answers = remote
+    method = "GET" if send is read else "PATCH"
+    answers.add(method, ENTRY, json=error("RateLimitExceeded"), status=429, headers=headers)
+    answers.add(method, ENTRY, json={"sys": {"id": "e1"}})
+    assert send(client).is_ok
+    assert limiter.pushed == pytest.approx([waits])
+    assert fake_time.slept == pytest.approx([waits + 0.1])
+    assert limiter.acquired == 2
+
+
+def test_a_limit_that_never_ends_stops_the_run(remote) -> None:
+    client, answers = remote
+    answers.get(ENTRY, json=error("RateLimitExceeded"), status=429)
+    with pytest.raises(SpaceError, match="CONTENTFUL_RATE_LIMIT"):
+        read(client)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        pytest.param(401, error("AccessTokenInvalid"), "CONTENTFUL_MANAGEMENT_TOKEN", id="401"),
+        pytest.param(
+            403, error("AccessDenied", "Plan limit"), r"Plan limit.*CONTENTFUL_MANAGEMENT_TOKEN",
+            id="403",
+        ),
+        pytest.param(403, None, "403 HTTP 403", id="403 of a proxy"),
+        pytest.param(301, None, "CONTENTFUL_CMA_URL", id="redirect"),
+        pytest.param(200, "<html>", "CONTENTFUL_CMA_URL", id="HTML"),
+    ],
+)  # fmt: skip
+def test_what_concerns_the_whole_run_stops_it_at_once(
+    remote, status: int, body: Any, expected: str
+) -> None:
+    client, answers = remote
+    text = body if isinstance(body, str) or body is None else json.dumps(body)
+    answers.get(ENTRY, body=text or "", status=status, headers={"Location": "https://evil.test"})
+    with pytest.raises(SpaceError, match=expected) as caught:
+        read(client)
+    assert caught.value.exit_code == 3
+    assert caught.value.status == status
+    assert client.requests == 1
+    with pytest.raises(SpaceError, match=expected):
+        read(client)
+    assert client.requests == 1
+
+
+@pytest.mark.parametrize(
+    ("space_status", "environment_status", "variable"),
+    [(404, None, "CONTENTFUL_SPACE_ID"), (200, 404, "CONTENTFUL_ENVIRONMENT_ID")],
+    ids=["space", "environment"],
+)
+def test_an_unknown_space_or_environment_names_the_variable(
+    remote, space_status: int, environment_status: int | None, variable: str
+) -> None:
+    client, answers = remote
+    answers.get(ENTRY, json=error("NotFound"), status=404)
+    answers.get(f"{BASE}/spaces/s1", json=error("NotFound"), status=space_status)
+    if environment_status:
+        answers.get(f"{BASE}/spaces/s1/environments/master", json=error("NotFound"), status=404)
+    with pytest.raises(SpaceError, match=variable):
+        read(client)
+
+
+def test_a_missing_entry_is_an_answer_and_asked_about_no_further(remote) -> None:
+    client, answers = remote
+    missing = error("NotFound", type="Entry", id="e1")
+    answers.get(ENTRY, json=missing, status=404)
+    assert read(client).status == 404
+    assert client.requests == 1
+
+
+def test_a_bare_404_in_a_known_space_is_an_answer(remote) -> None:
+    client, answers = remote
+    answers.get(ENTRY, json=error("NotFound"), status=404)
+    answers.get(f"{BASE}/spaces/s1", json={"sys": {}})
+    answers.get(f"{BASE}/spaces/s1/environments/master", json={"sys": {}})
+    assert read(client).status == 404
+    assert read(client).status == 404
+    assert client.requests == 4
+
+
+@pytest.mark.parametrize("status", [400, 409, 413, 422])
+def test_refusals_of_one_request_are_answers(remote, status: int) -> None:
+    client, answers = remote
+    answers.patch(ENTRY, json=error("Whatever"), status=status)
+    answer = patch(client)
+    assert (answer.status, answer.error_id, answer.is_ambiguous) == (status, "Whatever", False)
+    assert client.requests == 1
+
+
+def test_a_conflict_without_message_or_details_is_read(remote) -> None:
+    client, answers = remote
+    answers.patch(
+        ENTRY, json={"sys": {"type": "Error", "id": "VersionMismatch"}, "requestId": "r"},
+        status=409, headers={"X-Contentful-Request-Id": "abc"},
+    )  # fmt: skip
+    answer = patch(client)
+    assert (answer.error_id, answer.message, answer.problems) == ("VersionMismatch", "", ())
+    assert answer.request_id == "abc"
+
+
+def test_the_query_is_encoded(remote) -> None:
+    client, answers = remote
+    answers.get(f"{BASE}/spaces/s1/environments/master/entries", json={"items": []})
+    client.request("GET", "/entries", params={"fields.a.en[in]": "x&y,ü"})
+    assert answers.calls[0].request.url.endswith("?fields.a.en%5Bin%5D=x%26y%2C%C3%BC")
+
+
+def test_the_log_has_no_values_and_no_token(remote, caplog) -> None:
+    client, answers = remote
+    answers.patch(ENTRY, json={"sys": {}}, headers={"X-Contentful-Request-Id": "rid-1"})
+    with caplog.at_level(logging.DEBUG, "sync_pipeline.load"):
+        client.request("PATCH", "/entries/e1", params={"q": "private"}, json=[{"value": "private"}])
+    (record,) = (r for r in caplog.records if r.name == "sync_pipeline.load")
+    text = record.getMessage()
+    assert "PATCH /entries/e1 query=q status=200" in text
+    assert "rid-1" in text
+    assert "private" not in text
+    assert "token-secret" not in text
+
+
+def test_settings_do_not_show_the_token() -> None:
+    assert "token-secret" not in repr(settings_for(BASE))
+
+
+def test_a_netrc_file_does_not_replace_the_token(monkeypatch, tmp_path, fake_time) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine cma.test login u password p\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with responses.RequestsMock() as answers, SpaceClient(settings_for(BASE)) as client:
+        answers.get(ENTRY, json={"sys": {}})
+        read(client)
+        assert answers.calls[0].request.headers["Authorization"] == "Bearer token-secret"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "cma.test", "ftp://cma.test", "https://", "http://[x", "http://u:secret@h:port"]
+)
+def test_a_base_url_that_is_none_is_refused_before_any_request(url: str) -> None:
+    with pytest.raises(EnvironmentVariableError, match="CONTENTFUL_CMA_URL") as caught:
+        SpaceClient(settings_for(url))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_base_url_with_a_password_does_not_show_it() -> None:
+    settings = settings_for("https://user:pass@cma.test/")
+    with SpaceClient(settings) as client:
+        assert "pass" not in client.space_text
+        assert "https://cma.test" in client.space_text
+
+
+def test_a_refused_connection_is_repeated_for_writes_too_and_then_given_up(
+    fake_time: FakeTime,
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        with (
+            SpaceClient(settings_for(url), sleep=fake_time.sleep) as client,
+            pytest.raises(SpaceError, match=r"cannot be reached.*connection refused"),
+        ):
+            patch(client)
+        assert client.requests == MAX_ATTEMPTS
+        assert sum(fake_time.slept) < 30
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_reset_makes_a_write_ambiguous_and_is_repeated_for_a_read(
+    client: SpaceClient, space: SpaceState, after: bool
+) -> None:
+    space.add_entry("e1", {"price": {"en-US": 1}})
+    space.faults = lambda r: Fault(after=after) if len(space.requests) < 3 else None
+    body = [{"op": "replace", "path": "/fields/price/en-US", "value": 2}]
+    answer = client.request(
+        "PATCH", "/entries/e1", json=body, headers={"X-Contentful-Version": "2"}
+    )
+    assert answer.is_ambiguous
+    assert answer.error_id == "ConnectionBroken"
+    assert read(client).mapping["fields"]["price"]["en-US"] == (2 if after else 1)
+    assert client.requests == 3
+
+
+def test_a_timeout_makes_a_write_ambiguous(fake_time: FakeTime) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with SpaceClient(settings_for(url, timeout_s=0.05), sleep=fake_time.sleep) as client:
+            answer = patch(client)
+    assert (answer.is_ambiguous, answer.message) == (True, "timeout")
+
+
+def test_a_space_that_fails_everything_counts_as_down(
+    client: SpaceClient, space: SpaceState
+) -> None:
+    space.faults = lambda _: Fault(500)
+    for _ in range(MAX_FAILURES_IN_A_ROW - 1):
+        assert patch(client).is_ambiguous
+    with pytest.raises(SpaceError, match="in a row"):
+        patch(client)
+
+
+def test_each_thread_has_a_connection_of_its_own_and_keeps_it(
+    client: SpaceClient, space: SpaceState
+) -> None:
+    space.add_entry("e1", {})
+    together = threading.Barrier(4, timeout=5)
+
+    def work() -> None:
+        together.wait()
+        for _ in range(5):
+            assert read(client).is_ok
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert client.requests == 20
+    assert 1 <= len(client._sessions._idle) <= 4
+
+
+def test_settings_are_frozen() -> None:
+    settings = SpaceSettings(space_id="s", token=SecretStr("t"))
+    with pytest.raises(AttributeError):
+        settings.space_id = "x"  # type: ignore[misc]

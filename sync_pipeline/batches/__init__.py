@@ -8,8 +8,8 @@ One folder a run of extraction::
       batch_000001.routed.jsonl    later records that repeat a key of batch 1
       batch_000001.desired.jsonl   what transform made of them
       batch_000001.dead.jsonl      records and entries that failed, with the reason
-      batch_000001.result.json     how the batch ended; without it: *spooled and not done*
       manifest.json                written last: the extraction is whole
+      results.sqlite               how batches ended; not in it: *spooled and not done*
 
 A record lives in exactly one batch, and all records of a key in the same one: so batches can be
 written in any order, in parallel, and again, and the first record of a key wins all the same.

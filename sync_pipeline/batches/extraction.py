@@ -10,10 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from sync_pipeline.batches.layout import (
@@ -25,7 +28,6 @@ from sync_pipeline.batches.layout import (
     read_json,
     write_json,
 )
-from sync_pipeline.errors import SpoolError
 from sync_pipeline.model import BatchRef, Page, Row
 
 _SCHEMA = """
@@ -51,6 +53,8 @@ class Progress:
     batch_records: int = 0
     #: Committed length of its file.
     batch_bytes: int = 0
+    #: Of all records as JSON.
+    bytes: int = 0
     #: Records declared by the source, where it does.
     total: int | None = None
     #: Given back to the source to go on; None before the first page.
@@ -122,9 +126,11 @@ class Extraction:
         fresh: list[tuple[int, int]] = []
         routed: list[tuple[int, str]] = []
         lines: list[str] = []
+        written = 0
         for row, key, hashed in zip(page.records, keys, hashes, strict=True):
             line = _encode(ordinal, key, row, page.variables)
             ordinal += 1
+            written += len(line)
             if hashed is not None:
                 home = first_batch.get(hashed)
                 if home is not None and home < batch:
@@ -155,6 +161,7 @@ class Extraction:
             batch=batch,
             batch_records=filled,
             batch_bytes=size,
+            bytes=progress.bytes + written,
             total=page.total if page.total is not None else progress.total,
             checkpoint=page.checkpoint if page.checkpoint is not None else progress.checkpoint,
             exhausted=page.checkpoint is None,
@@ -174,7 +181,7 @@ class Extraction:
 
         Args:
             run: Facts kept with the batches, JSON-able: the run's options, start, sequence number.
-            whole: Call the one batch `all` (regular mode) instead of `batch_000001`.
+            whole: Make it one batch named `all` (regular mode).
 
         Idempotent: after a kill in the middle it is simply called again.
         """
@@ -183,24 +190,48 @@ class Extraction:
         names: dict[int, str] = {}
         for number in range(1, progress.batch + (1 if progress.batch_records else 0)):
             names[number] = WHOLE if whole else batch_name(number)
+        parts = [self._spool.records(batch_name(number)) for number in names]
         if whole and names:
-            if len(names) > 1:
-                raise SpoolError(
-                    f"{self._spool.root} holds several batches; resume it as streaming."
-                )
-            first = self._spool.records(batch_name(1))
-            if first.exists():
-                first.replace(self._spool.records(WHOLE))
+            self._join(parts, self._spool.records(WHOLE))
+            names = dict.fromkeys(names, WHOLE)
         routed: dict[str, int] = {}
         with disk_errors(self._spool.root):
-            for (number,) in self._database.execute("SELECT DISTINCT batch FROM routed").fetchall():
+            numbers = "SELECT DISTINCT batch FROM routed ORDER BY batch"
+            for (number,) in [] if whole else self._database.execute(numbers).fetchall():
                 routed[names[number]] = self._write_routed(number, names[number])
-        batches = tuple(self._refer(name) for name in names.values())
+        batches = tuple(self._refer(name) for name in dict.fromkeys(names.values()))
         manifest = Manifest(
             progress.records, progress.pages, progress.requests, batches, routed, dict(run)
         )
         _write_manifest(self._spool, manifest)
+        if whole:
+            for part in parts:
+                part.unlink(missing_ok=True)
         return manifest
+
+    def _join(self, parts: list[Path], target: Path) -> None:
+        """Make one batch of all; the parts stay until the manifest is written."""
+        if not parts[0].exists():  # killed after the rename below
+            return
+        with disk_errors(target):
+            if len(parts) == 1:
+                parts[0].replace(target)
+                return
+            temporary = target.with_name("all.tmp")
+            with temporary.open("wb") as file:
+                for part in parts:
+                    with part.open("rb") as lines:
+                        shutil.copyfileobj(lines, file)
+                for (line,) in self._database.execute("SELECT line FROM routed ORDER BY rowid"):
+                    file.write(line.encode("ascii"))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+
+    def average_record_bytes(self) -> float | None:
+        """Size of a spooled record; None before the first page."""
+        progress = self.progress
+        return progress.bytes / progress.records if progress.records else None
 
     def _write_routed(self, number: int, name: str) -> int:
         path = self._spool.routed(name)
@@ -288,6 +319,15 @@ def open_extraction(spool: Spool, key_of: KeyOf) -> Iterator[Extraction]:
 
 def read_manifest(spool: Spool) -> Manifest | None:
     """The manifest of a whole extraction; None while it is not whole."""
+    try:
+        written = spool.manifest.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+    return _read_manifest(spool, written)
+
+
+@lru_cache(maxsize=2)  # every step asks; a manifest of 10,000 batches takes a while to parse
+def _read_manifest(spool: Spool, written: int) -> Manifest | None:  # noqa: ARG001 - cache key
     value = read_json(spool.manifest)
     if value is None:
         return None
@@ -304,14 +344,28 @@ def read_progress(spool: Spool) -> Progress:
     """How far an extraction is, without disturbing it."""
     if not spool.database.exists():
         return Progress()
-    database = sqlite3.connect(f"file:{spool.database}?mode=ro", uri=True)
-    try:
-        row = database.execute("SELECT value FROM state").fetchone()
-    except sqlite3.OperationalError:  # killed before the first table was made
-        row = None
-    finally:
-        database.close()
+    with closing(sqlite3.connect(f"file:{spool.database}?mode=ro", uri=True)) as database:
+        try:
+            row = database.execute("SELECT value FROM state").fetchone()
+        except sqlite3.OperationalError:  # killed before the first table was made
+            row = None
     return Progress(**json.loads(row[0])) if row else Progress()
+
+
+def count_keys(spool: Spool) -> int:
+    """Number of different keys in an extraction."""
+    with closing(sqlite3.connect(f"file:{spool.database}?mode=ro", uri=True)) as database:
+        (count,) = database.execute("SELECT COUNT(*) FROM seen").fetchone()
+    return int(count)
+
+
+def keys_not_in(spool: Spool, keys: Iterable[str]) -> Iterator[str]:
+    """Those of the keys that the extraction did not see."""
+    with closing(sqlite3.connect(f"file:{spool.database}?mode=ro", uri=True)) as database:
+        for key in keys:
+            query = "SELECT 1 FROM seen WHERE key = ?"
+            if database.execute(query, (_hash(key),)).fetchone() is None:
+                yield key
 
 
 def digest_file(path: os.PathLike[str]) -> tuple[str, int]:

@@ -48,11 +48,6 @@ class Spool:
         """Exists once the extraction is whole."""
         return self.root / "manifest.json"
 
-    @property
-    def index(self) -> Path:
-        """The target index that `index_target` built for this extraction."""
-        return self.root / "index.sqlite"
-
     def records(self, batch: str) -> Path:
         """The batch's own records."""
         return self.root / f"{batch}.jsonl"
@@ -77,9 +72,10 @@ class Spool:
         """What was already done of a batch: a later attempt still counts it as done here."""
         return self.root / f"{batch}.outcomes.jsonl"
 
-    def result(self, batch: str) -> Path:
-        """How the batch ended."""
-        return self.root / f"{batch}.result.json"
+    @property
+    def results(self) -> Path:
+        """How the batches ended."""
+        return self.root / "results.sqlite"
 
 
 def batch_name(number: int) -> str:

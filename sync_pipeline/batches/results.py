@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from sync_pipeline.batches.extraction import Manifest, read_manifest
-from sync_pipeline.batches.layout import Spool, read_json, write_json
+from sync_pipeline.batches.layout import Spool, disk_errors, read_json, write_json
 from sync_pipeline.model import BatchRef, Counts
 
 #: Stands in a partition key for an extraction that was interrupted: its replay goes on fetching.
 FETCH = "fetch"
+#: Batches may end at the same time in several processes.
+BUSY_TIMEOUT_S = 60.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS results
+(batch TEXT PRIMARY KEY, status TEXT, failed INTEGER, seconds REAL, value TEXT)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +37,64 @@ class BatchResult:
     #: Why the batch counts as failed, for lists; the entries' reasons are in its dead letters.
     reason: str = ""
     attempts: int = 1
+    #: Of the last attempt.
+    duration_s: float = 0.0
+    #: Peak memory of the process of the last attempt, in MiB.
+    peak_rss_mb: float = 0.0
 
 
 def write_result(spool: Spool, batch: str, result: BatchResult) -> None:
     """Record how a batch ended. A later attempt overwrites an earlier one."""
-    write_json(spool.result(batch), asdict(result))
+    row = (
+        batch,
+        result.status,
+        result.counts.failed,
+        result.duration_s,
+        json.dumps(asdict(result)),
+    )
+    with disk_errors(spool.results), _open(spool.results) as database:
+        database.execute(_SCHEMA)
+        database.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?)", row)
 
 
 def read_result(spool: Spool, batch: str) -> BatchResult | None:
     """How a batch ended; None: it is *spooled and not done*."""
-    value = read_json(spool.result(batch))
-    if value is None:
-        return None
+    return read_results(spool, batch).get(batch)
+
+
+def read_results(spool: Spool, batch: str | None = None) -> dict[str, BatchResult]:
+    """How the batches ended that did, by batch key."""
+    where, values = ("WHERE batch = ?", (batch,)) if batch else ("", ())
+    return {
+        key: _decode(json.loads(text))
+        for key, text in _query(spool, f"SELECT batch, value FROM results {where}", values)
+    }
+
+
+def _decode(value: dict[str, Any]) -> BatchResult:
     return BatchResult(**{**value, "counts": Counts(**value["counts"])})
+
+
+def _query(spool: Spool, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    if not spool.results.exists():
+        return []
+    with _open(spool.results) as database:
+        database.execute(_SCHEMA)
+        return database.execute(sql, values).fetchall()
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[sqlite3.Connection]:
+    """One file for the results of all batches: adding them up must not mean reading them all."""
+    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as database:
+        yield database
 
 
 def unfinished_batches(spool: Spool, manifest: Manifest) -> Iterator[BatchRef]:
     """The batches that were not finished well: failed, killed, or never begun."""
+    results = read_results(spool)
     for ref in manifest.batches:
-        result = read_result(spool, ref.key)
+        result = results.get(ref.key)
         if result is None or result.status == "failed":
             yield ref
 
@@ -78,13 +127,16 @@ def failed_batches_of(spool: Spool) -> Iterator[FailedBatch]:
     """
     manifest = read_manifest(spool)
     if manifest is None:
+        if read_result(spool, FETCH) is not None:  # a later run fetched everything anew
+            return
         yield FailedBatch(
             partition_key(spool.spool_id, FETCH), spool, FETCH,
             "the extraction was interrupted; a backfill goes on where it stopped", 1, "", 0,
         )  # fmt: skip
         return
+    results = read_results(spool)
     for ref in unfinished_batches(spool, manifest):
-        result = read_result(spool, ref.key)
+        result = results.get(ref.key)
         yield FailedBatch(
             partition_key(spool.spool_id, ref.key),
             spool,
@@ -94,6 +146,28 @@ def failed_batches_of(spool: Spool) -> Iterator[FailedBatch]:
             result.finished_at if result else "",
             result.counts.failed if result else 0,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class BatchProgress:
+    """How far the batches of an extraction are."""
+
+    batches: int
+    #: Done, failed or superseded.
+    ended: int
+    failed_entries: int
+    #: Spent in the batches that ended.
+    seconds: float
+
+
+def read_batch_progress(spool: Spool) -> BatchProgress:
+    """How far the batches are; from their results, so that it holds over processes and resumes."""
+    manifest = read_manifest(spool)
+    if manifest is None:
+        return BatchProgress(0, 0, 0, 0.0)
+    sql = "SELECT COUNT(*), TOTAL(failed), TOTAL(seconds) FROM results WHERE batch != ?"
+    ended, failed, seconds = (_query(spool, sql, (FETCH,)) or [(0, 0, 0.0)])[0]
+    return BatchProgress(len(manifest.batches), ended, int(failed), seconds)
 
 
 def write_run_facts(spool: Spool, facts: Mapping[str, Any]) -> None:

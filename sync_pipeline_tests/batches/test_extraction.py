@@ -200,3 +200,15 @@ def test_finishing_again_after_a_kill_gives_the_same_manifest(tmp_path):
     spool.manifest.unlink()
     with open_extraction(spool, key_of) as extraction:
         assert extraction.finish({}, whole=True) == first
+
+
+def test_auto_mode_may_join_its_batches_to_one_when_they_were_few(tmp_path):
+    spool = Spool(tmp_path / "s")
+    rows = [{"id": i % 7} for i in range(20)]
+    with open_extraction(spool, key_of) as extraction:
+        for page in pages_of(rows, 6):
+            extraction.add_page(page, 3)
+        manifest = extraction.finish({}, whole=True)
+    assert [ref.key for ref in manifest.batches] == ["all"]
+    assert sorted(record.ordinal for _, record in records_of(manifest)) == list(range(20))
+    assert [path.name for path in spool.root.glob("*.jsonl")] == ["all.jsonl"]

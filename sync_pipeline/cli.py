@@ -1,0 +1,240 @@
+"""`sync-pipeline`: parse the command line, call the command, turn errors into exit codes.
+
+Exit codes: 0 done; 1 finished with failed batches or entries; 2 wrong usage or config; 3 could not
+run (no access, source down).
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from sync_pipeline.errors import SyncPipelineError
+
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+verbosity = click.option(
+    "--verbosity",
+    type=click.Choice(["Normal", "Debug"], case_sensitive=False),
+    default="Normal",
+    help="Debug: one line a request, and tracebacks.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+
+
+@click.group(context_settings=CONTEXT)
+def cli() -> None:
+    """Keep a Contentful space in step with REST APIs and databases."""
+
+
+@cli.command()
+@click.argument("key")
+@click.option("--streaming", is_flag=True, help="Short for --mode streaming.")
+@click.option("--mode", type=click.Choice(["regular", "streaming", "auto"]))
+@click.option("--batch-size", help="Records per batch in streaming mode: 1 to 10,000, or auto.")
+@click.option("--apply", is_flag=True, help="Write; without it: a dry run.")
+@click.option("--use-filecache", "use_file_cache", is_flag=True, help="Use the response cache.")
+@click.option("--no-publish", is_flag=True, help="Leave everything as draft.")
+@click.option("--publish", type=click.Choice(["changed", "all", "none"]))
+@click.option("--limit", type=click.IntRange(1), help="Only the first N records.")
+@click.option("--concurrency", type=click.IntRange(1, 32), help="Requests in flight (8).")
+@click.option("--max-failed-entries", type=click.IntRange(0), help="Failures tolerated a batch.")
+@click.option("--executor", type=click.Choice(["in_process", "multiprocess"]))
+@as_json
+@verbosity
+def run(key: str, as_json: bool, verbosity: str, **given: Any) -> int:
+    """Run a sync to its end. A dry run unless --apply."""
+    from sync_pipeline.commands.running import run_sync  # noqa: PLC0415
+
+    return run_sync(key, _options(given), as_json=as_json, debug=verbosity == "Debug")
+
+
+def _options(given: dict[str, Any]) -> dict[str, Any]:
+    """Run config of the command's options; None: the file's value."""
+    options = {name: value for name, value in given.items() if value not in (None, False)}
+    if options.pop("streaming", False):
+        if options.get("mode", "streaming") != "streaming":
+            raise click.UsageError(f"--streaming contradicts --mode {options['mode']}.")
+        options["mode"] = "streaming"
+    if options.pop("no_publish", False):
+        if options.get("publish", "none") != "none":
+            raise click.UsageError(f"--no-publish contradicts --publish {options['publish']}.")
+        options["publish"] = "none"
+    size = options.get("batch_size")
+    if size is not None and size != "auto":
+        if not size.isdigit() or not 1 <= int(size) <= 10_000:
+            raise click.UsageError(f"--batch-size {size}: 1 to 10,000 or auto is allowed.")
+        options["batch_size"] = int(size)
+    return options
+
+
+@cli.command()
+@click.argument("run_id")
+@as_json
+@verbosity
+def resume(run_id: str, as_json: bool, verbosity: str) -> int:
+    """Go on with a run that was killed or has failed."""
+    from sync_pipeline.commands.running import resume_run  # noqa: PLC0415
+
+    return resume_run(run_id, as_json=as_json, debug=verbosity == "Debug")
+
+
+@cli.command()
+@click.argument("key")
+@click.option("--batch", "batches", multiple=True, help="A failed batch; may be repeated.")
+@as_json
+@verbosity
+def backfill(key: str, batches: tuple[str, ...], as_json: bool, verbosity: str) -> int:
+    """Run failed batches again, all of them by default."""
+    from sync_pipeline.commands import running  # noqa: PLC0415
+
+    return running.backfill(key, batches, as_json=as_json, debug=verbosity == "Debug")
+
+
+@cli.command()
+@click.argument("key", required=False)
+@as_json
+def failed(key: str | None, as_json: bool) -> int:
+    """List failed batches and their dead letters."""
+    from sync_pipeline.commands.inspecting import list_failed  # noqa: PLC0415
+
+    return list_failed(key, as_json=as_json)
+
+
+@cli.command()
+@click.argument("key", required=False)
+@click.option("--online", is_flag=True, help="Also against the content types of the space.")
+@verbosity
+def check(key: str | None, online: bool, verbosity: str) -> int:  # noqa: ARG001 - read by main
+    """Validate config files."""
+    from sync_pipeline.commands.inspecting import check_configs  # noqa: PLC0415
+
+    return check_configs(key, online=online)
+
+
+@cli.command()
+@click.argument("key")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@as_json
+@verbosity
+def preview(key: str, limit: int, as_json: bool, verbosity: str) -> int:  # noqa: ARG001
+    """Show what a run would do, field by field. Writes nothing."""
+    from sync_pipeline.commands import previewing  # noqa: PLC0415
+
+    return previewing.preview(key, limit, as_json=as_json)
+
+
+@cli.command()
+def schema() -> int:
+    """Print the JSON Schema of a config file."""
+    from sync_pipeline.commands.inspecting import print_schema  # noqa: PLC0415
+
+    return print_schema()
+
+
+@cli.command()
+@click.argument("key", required=False)
+@click.option("--older-than-days", type=click.FloatRange(0), default=7.0, show_default=True)
+@click.option("--dry-run", is_flag=True)
+def clean(key: str | None, older_than_days: float, dry_run: bool) -> int:
+    """Remove what finished runs left on disk; failed batches stay."""
+    from sync_pipeline.commands import inspecting  # noqa: PLC0415
+
+    return inspecting.clean(key, older_than_days, dry_run=dry_run)
+
+
+@cli.command()
+@click.option("--limit", type=click.IntRange(1), help="Only the first N airports.")
+@as_json
+@verbosity
+def demo(limit: int | None, as_json: bool, verbosity: str) -> int:
+    """Sync 28,000 real airports into the local space, end to end."""
+    from sync_pipeline.commands import serving  # noqa: PLC0415
+
+    return serving.demo({"limit": limit}, as_json=as_json, debug=verbosity == "Debug")
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def dev(arguments: tuple[str, ...]) -> int:
+    """Start Dagster's UI and daemon; further arguments go to `dagster dev`."""
+    from sync_pipeline.commands import serving  # noqa: PLC0415
+
+    return serving.dev(arguments)
+
+
+@cli.command()
+@click.argument("url")
+@click.option("--header", "headers", multiple=True, help="`Name: value`; may be repeated.")
+@verbosity
+def probe(url: str, headers: tuple[str, ...], verbosity: str) -> int:  # noqa: ARG001
+    """Look at an API and propose a config file."""
+    from sync_pipeline.commands import serving  # noqa: PLC0415
+
+    pairs = [header.partition(":") for header in headers]
+    if bad := next((name for name, colon, _ in pairs if not colon), None):
+        raise click.UsageError(f"--header {bad}: write `Name: value`.")
+    return serving.probe(url, {name.strip(): value.strip() for name, _, value in pairs})
+
+
+@cli.group()
+def space() -> None:
+    """The local space: rehearse a sync before touching the real one."""
+
+
+@space.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=int, default=8766, show_default=True)
+@click.option("--rate-limit", type=click.IntRange(1), help="Answer 429 above N requests/s.")
+@click.option("--model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--token", help="Take only this token; without it any is taken.")
+def serve(
+    host: str, port: int, rate_limit: int | None, model: Path | None, token: str | None
+) -> int:
+    """Serve the local space until interrupted."""
+    from sync_pipeline.commands import serving  # noqa: PLC0415
+
+    return serving.serve_space(host, port, rate_limit=rate_limit, model=model, token=token)
+
+
+@space.command("import")
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def import_(path: Path) -> int:
+    """Import a contentful-export file."""
+    from sync_pipeline.commands import serving  # noqa: PLC0415
+
+    return serving.import_space(path)
+
+
+@space.command()
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+def export(path: Path) -> int:
+    """Export the local space in the shape of contentful-export."""
+    from sync_pipeline.commands import serving  # noqa: PLC0415
+
+    return serving.export_space(path)
+
+
+def main() -> NoReturn:
+    """Entry point: exit codes instead of tracebacks."""
+    debug = "debug" in (argument.lower() for argument in sys.argv)
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except click.Abort:
+        code = 130
+    except SyncPipelineError as error:
+        if debug:
+            traceback.print_exc()
+        click.secho(str(error), fg="red", err=True)
+        code = error.exit_code
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

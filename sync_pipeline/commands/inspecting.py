@@ -1,0 +1,191 @@
+"""`failed`, `check`, `schema`, `clean`: what is on disk, without launching anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from sync_pipeline.batches.housekeeping import clean_spools
+from sync_pipeline.batches.layout import list_spools
+from sync_pipeline.batches.reading import read_dead_letters
+from sync_pipeline.batches.results import FailedBatch
+from sync_pipeline.commands.display import print_problem
+from sync_pipeline.commands.running import DONE, SOME_FAILED, WRONG_USAGE, find_config, prepare
+from sync_pipeline.config.environment import find_project_dir, read_environment
+from sync_pipeline.config.loading import LoadedConfigs, load_configs
+from sync_pipeline.config.model import SyncConfig
+from sync_pipeline.config.schema import build_json_schema
+from sync_pipeline.errors import UsageError
+from sync_pipeline.load.lookup import SpaceLookup
+from sync_pipeline.load.model_reader import fetch_target_model
+from sync_pipeline.model import DeadLetter, utc_now
+from sync_pipeline.stages.setting import open_client, preview_setting
+from sync_pipeline.transform import check_templates, compile_mapping
+from sync_pipeline.transform.samples import run_samples
+
+#: Dead letters printed for one batch; `--json` prints all.
+LETTERS_SHOWN = 20
+
+
+def list_failed(key: str | None, *, as_json: bool) -> int:
+    """Failed batches and their dead letters; exit code 1 where there are any."""
+    from sync_pipeline.orchestration import failed_batches, launching  # noqa: PLC0415
+
+    environment = prepare()
+    keys = [key] if key else sorted({s.sync_key for s in list_spools(environment.storage_dir)})
+    found: list[tuple[str, FailedBatch, list[DeadLetter]]] = []
+    with launching.open_instance() as instance:
+        for sync_key in keys:
+            for batch in failed_batches.reconcile_failed_batches(
+                instance, environment.storage_dir, sync_key
+            ):
+                letters = list(read_dead_letters(batch.spool.dead_letters(batch.batch)))
+                found.append((sync_key, batch, letters))
+    if as_json:
+        print(json.dumps([_failed_value(*item) for item in found]))
+    else:
+        _print_failed(found)
+    return SOME_FAILED if found else DONE
+
+
+def _failed_value(sync_key: str, batch: FailedBatch, letters: Sequence[DeadLetter]) -> Any:
+    columns = DeadLetter.__slots__
+    return {
+        "sync": sync_key,
+        "batch": batch.partition_key,
+        "reason": batch.reason,
+        "attempts": batch.attempts,
+        "failed_at": batch.failed_at,
+        "entries": [{name: getattr(letter, name) for name in columns} for letter in letters],
+    }
+
+
+def _print_failed(found: Sequence[tuple[str, FailedBatch, list[DeadLetter]]]) -> None:
+    console = Console(soft_wrap=True)
+    if not found:
+        console.print("No failed batches.")
+    for sync_key, batch, letters in found:
+        console.print(
+            f"{sync_key}  {batch.partition_key}  (attempts: {batch.attempts})  {batch.reason}",
+            markup=False,
+        )
+        if not letters:
+            continue
+        table = Table()
+        for column in ("key", "field", "stage", "error", "message", "request id"):
+            table.add_column(column, overflow="fold")
+        for letter in letters[:LETTERS_SHOWN]:
+            cells = (
+                letter.key, letter.field, letter.stage, letter.error_id, letter.message,
+                letter.request_id,
+            )  # fmt: skip
+            table.add_row(*cells)
+        console.print(table, markup=False)
+        if len(letters) > LETTERS_SHOWN:
+            console.print(f"... and {len(letters) - LETTERS_SHOWN} more (--json prints all)")
+
+
+def check_configs(key: str | None, *, online: bool) -> int:
+    """Validate config files, templates and samples; online also against the content types."""
+    environment = read_environment(os.environ, find_project_dir(Path.cwd()))
+    loaded = _chosen(load_configs(environment.configs_dir), key)
+    problems: dict[str, str] = {name: str(error) for name, error in loaded.errors.items()}
+    for name, config in loaded.configs.items():
+        try:
+            check_templates(config)
+            _check_automation(config)
+            if online:
+                problems.update(_check_online(config))
+        except UsageError as error:
+            problems[name] = str(error)
+    for name in sorted({*loaded.configs, *loaded.errors}):
+        if name in problems:
+            print_problem(f"✗ {name}: {problems[name]}")
+        else:
+            print(f"✓ {name}")
+    if not loaded.configs and not loaded.errors:
+        print_problem(f"{environment.configs_dir} holds no config file (*.yaml).")
+        return WRONG_USAGE
+    return WRONG_USAGE if problems else DONE
+
+
+def _chosen(loaded: LoadedConfigs, key: str | None) -> LoadedConfigs:
+    if key is None:
+        return loaded
+    wanted = key.replace("-", "_")
+    if wanted not in loaded.configs and wanted not in loaded.errors:
+        known = ", ".join(sorted({*loaded.configs, *loaded.errors})) or "none"
+        raise UsageError(f"There is no config file for {key}. Known: {known}.")
+    return LoadedConfigs(
+        configs={k: v for k, v in loaded.configs.items() if k == wanted},
+        errors={k: v for k, v in loaded.errors.items() if k == wanted},
+    )
+
+
+def _check_automation(config: SyncConfig) -> None:
+    """Cron text and time zone, as Dagster will read them."""
+    if config.schedule is None:
+        return
+    from sync_pipeline.orchestration.automation import build_schedule  # noqa: PLC0415
+    from sync_pipeline.orchestration.jobs import build_sync_job  # noqa: PLC0415
+
+    build_schedule(config, build_sync_job(config))
+
+
+def _check_online(config: SyncConfig) -> dict[str, str]:
+    """The mapping against the content type, then the file's own samples."""
+    environment = prepare()
+    setting = preview_setting(config, environment, environment.storage_dir / "check")
+    with open_client(setting) as client:
+        target = fetch_target_model(client, config.content_type)
+        mapper = compile_mapping(
+            config, target, variables=environment.template_variables, lookup=SpaceLookup(client)
+        )
+        failures = run_samples(mapper, config)
+    if not failures:
+        return {}
+    return {config.key: "; ".join(str(failure) for failure in failures)}
+
+
+def print_schema() -> int:
+    """The JSON Schema of a config file."""
+    json.dump(build_json_schema(), sys.stdout, indent=2, ensure_ascii=False)
+    print()
+    return DONE
+
+
+def clean(key: str | None, days: float, *, dry_run: bool) -> int:
+    """Remove spools of finished runs older than so many days."""
+    from sync_pipeline.orchestration import claims, launching  # noqa: PLC0415
+
+    environment = prepare()
+    if key is not None:
+        key = find_config(environment, key).key
+    freed = count = 0
+    with launching.open_instance() as instance:
+        keys = {spool.sync_key for spool in list_spools(environment.storage_dir)}
+        going = {
+            claim.spool_id
+            for sync_key in keys
+            for claim in claims.live_claims(instance, environment.storage_dir, sync_key)
+        }
+        for removed in clean_spools(
+            environment.storage_dir,
+            now=utc_now(),
+            is_going=going.__contains__,
+            retention=timedelta(days=days),
+            sync_key=key,
+            dry_run=dry_run,
+        ):
+            count, freed = count + 1, freed + removed.bytes
+    verb = "would be removed" if dry_run else "removed"
+    print(f"{count} spools {verb}, {freed / 1024**2:,.1f} MB. Failed batches stay.")
+    return DONE

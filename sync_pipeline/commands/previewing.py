@@ -1,0 +1,112 @@
+"""`preview`: what a run would do, field by field, before and after. Not one changing request."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from sync_pipeline.batches.reading import read_dead_letters, read_desired
+from sync_pipeline.batches.results import unfinished_batches
+from sync_pipeline.commands.running import DONE, SOME_FAILED, find_config, prepare
+from sync_pipeline.load.index import open_index
+from sync_pipeline.load.outcome import Outcome
+from sync_pipeline.load.upsert import UpsertOptions, upsert_entries
+from sync_pipeline.model import DeadLetter
+from sync_pipeline.stages.fetch import fetch
+from sync_pipeline.stages.index import index
+from sync_pipeline.stages.setting import Setting, open_client, open_sync_ledger, preview_setting
+from sync_pipeline.stages.transform import transform
+
+#: Characters of a value that fit a table.
+SHOWN = 60
+
+
+def preview(key: str, limit: int, *, as_json: bool) -> int:
+    """Show what a run would do with the first records; exit code 1 where records fail."""
+    environment = prepare()
+    config = find_config(environment, key)
+    environment.storage_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="preview_", dir=environment.storage_dir) as folder:
+        setting = preview_setting(config, environment, Path(folder) / "preview", limit)
+        outcomes, letters = _outcomes(setting)
+    if as_json:
+        print(json.dumps([_value(outcome) for outcome in outcomes], default=str))
+    else:
+        _print(outcomes, letters)
+    failed = letters or any(outcome.action == "failed" for outcome in outcomes)
+    return SOME_FAILED if failed else DONE
+
+
+def _outcomes(setting: Setting) -> tuple[list[Outcome], list[DeadLetter]]:
+    manifest = fetch(setting).manifest
+    batches = tuple(unfinished_batches(setting.spool, manifest))
+    reference = index(setting, batches)
+    outcomes: list[Outcome] = []
+    letters: list[DeadLetter] = []
+    with (
+        open_client(setting) as client,
+        open_index(Path(reference.path), in_memory=False) as target_index,
+        open_sync_ledger(setting, client) as ledger,
+    ):
+        for batch in batches:
+            transform(setting, batch)
+            letters += read_dead_letters(setting.spool.mapping_failures(batch.key))
+            desired = read_desired(setting.spool.desired(batch.key))
+            options = UpsertOptions(apply=False, publish=setting.options.publish)
+            outcomes += upsert_entries(client, target_index, desired, options, ledger)
+    return outcomes, letters
+
+
+def _value(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "key": outcome.key,
+        "entry_id": outcome.entry_id,
+        "action": outcome.action,
+        "changes": [
+            {"field": name, "before": before, "after": after}
+            for name, before, after in _changes(outcome)
+        ],
+        "reason": outcome.dead_letter.message if outcome.dead_letter else "",
+    }
+
+
+def _changes(outcome: Outcome) -> Iterator[tuple[str, Any, Any]]:
+    for change in outcome.changes:
+        yield f"{change.field}.{change.locale}", change.before, change.after
+
+
+def _print(outcomes: list[Outcome], letters: list[DeadLetter]) -> None:
+    console = Console(soft_wrap=False)
+    for outcome in outcomes:
+        console.print(
+            f"{outcome.action}: {outcome.key} ({outcome.entry_id})", markup=False, highlight=False
+        )
+        if outcome.dead_letter is not None:
+            console.print(f"  {outcome.dead_letter.message}", style="red", markup=False)
+        changes = list(_changes(outcome))
+        if not changes:
+            continue
+        table = Table("field", "before", "after")
+        for name, before, after in changes:
+            table.add_row(name, _short(before), _short(after))
+        console.print(table, markup=False)
+    for letter in letters:
+        where = f" {letter.field}" if letter.field else ""
+        console.print(
+            f"failed: record {letter.ordinal} {letter.key}{where}: {letter.message}",
+            style="red", markup=False,
+        )  # fmt: skip
+    print("Nothing was written.")
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

@@ -1,0 +1,117 @@
+"""`demo`, `dev`, `space`: commands that serve something while they run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sync_pipeline.commands.display import print_problem
+from sync_pipeline.commands.running import COULD_NOT_RUN, DONE, prepare, run_sync
+from sync_pipeline.config.environment import find_project_dir, read_environment
+from sync_pipeline.config.loading import load_configs
+from sync_pipeline.demo.source import running_source
+from sync_pipeline.local_space.exporting import export_file
+from sync_pipeline.local_space.importing import import_file
+from sync_pipeline.local_space.launcher import running_space, serve
+from sync_pipeline.local_space.registration import store_path
+from sync_pipeline.local_space.store import Store, open_store
+from sync_pipeline.stages.setting import local_model_path
+
+DEMO_SYNC = "airports"
+DEMO_VARIABLE = "SYNC_DEMO_URL"
+
+
+def demo(options: Mapping[str, Any], *, as_json: bool, debug: bool) -> int:
+    """Sync real airports from a loopback API into the local space; returns the exit code."""
+    with running_source() as url:
+        os.environ[DEMO_VARIABLE] = url
+        return run_sync(DEMO_SYNC, {"apply": True, **options}, as_json=as_json, debug=debug)
+
+
+def dev(arguments: Sequence[str]) -> int:
+    """Dagster's UI and daemon, with local space and demo source where configs use them."""
+    environment = prepare()
+    workspace = environment.project_dir / "workspace.yaml"
+    if not workspace.is_file():
+        print_problem(
+            f"{environment.project_dir} holds no workspace.yaml; call this in the project's folder."
+        )
+        return COULD_NOT_RUN
+    configs = load_configs(environment.configs_dir).configs.values()
+    with ExitStack() as stack:
+        if any(DEMO_VARIABLE in (config.end_point or "") for config in configs):
+            url = stack.enter_context(running_source())
+            os.environ[DEMO_VARIABLE] = url
+            print(f"Demo source: {url}/airports")
+        for config in configs:
+            if config.target.space == "local":
+                url = stack.enter_context(
+                    running_space(environment.storage_dir, model=local_model_path(config))
+                )
+                print(f"Local space of {config.key}: {url}")
+        command = [_dagster(), "dev", "-w", str(workspace), *arguments]
+        with subprocess.Popen(command) as process:  # noqa: S603 - dagster of this environment
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                process.send_signal(signal.SIGINT)
+                process.wait()
+                return DONE
+
+
+def _dagster() -> str:
+    beside = Path(sys.executable).with_name("dagster")
+    return str(beside) if beside.exists() else shutil.which("dagster") or "dagster"
+
+
+def serve_space(
+    host: str, port: int, *, rate_limit: int | None, model: Path | None, token: str | None
+) -> int:
+    """Serve the local space in the foreground until interrupted."""
+    environment = read_environment(os.environ, find_project_dir(Path.cwd()))
+    serve(
+        environment.storage_dir,
+        host=host,
+        port=port,
+        rate_limit=rate_limit or 0,
+        model=model,
+        token=token,
+    )
+    return DONE
+
+
+def import_space(path: Path) -> int:
+    """Import a contentful-export file, or a model file, into the local space."""
+    with _open_local_store() as store:
+        print(import_file(store, path))
+    return DONE
+
+
+def export_space(path: Path) -> int:
+    """Export the local space in the shape of contentful-export."""
+    with _open_local_store() as store:
+        print(export_file(store, path))
+    return DONE
+
+
+@contextmanager
+def _open_local_store() -> Iterator[Store]:
+    environment = read_environment(os.environ, find_project_dir(Path.cwd()))
+    with open_store(store_path(environment.storage_dir)) as store:
+        yield store
+
+
+def probe(url: str, headers: Mapping[str, str]) -> int:
+    """Look at an API and print a config file for it."""
+    from sync_pipeline.extract.probe import probe as look  # noqa: PLC0415
+    from sync_pipeline.extract.probe import render_yaml  # noqa: PLC0415
+
+    print(render_yaml(look(url, headers=headers)))
+    return DONE

@@ -1,0 +1,109 @@
+"""Tell whether a source has changed, for a sensor: by its validators or by one value."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from sync_pipeline.config.environment import read_environment
+from sync_pipeline.config.model import Sensor, SyncConfig
+from sync_pipeline.errors import SourceDataError
+from sync_pipeline.extract.auth import Authenticator, NoAuth, TokenAuth
+from sync_pipeline.extract.bodies import Answer
+from sync_pipeline.extract.formats import load_document, value_at
+from sync_pipeline.extract.http import HttpLimits, HttpRequest, SourceHttp
+from sync_pipeline.extract.oauth2 import ClientCredentials, token_fetcher
+from sync_pipeline.extract.requesting import build_authenticator, compile_template
+from sync_pipeline.extract.retrying import RetryPolicy
+from sync_pipeline.extract.sessions import RedirectGuard, SessionPerThread
+from sync_pipeline.redaction import Redactor, secrets_of
+
+#: A document that is watched for one value is small; a data set is watched by its validators.
+MAX_DOCUMENT_BYTES = 16 * 1024**2
+#: A sensor's tick comes again soon, and Dagster ends an evaluation after a minute.
+RETRIES = 2
+TIMEOUT_S = 15.0
+
+
+def probe_change(config: SyncConfig, sensor: Sensor, *, variables: Mapping[str, str]) -> str:
+    """Ask the URL that the sensor watches for the state of its source.
+
+    Args:
+        config: The sync; its `auth` is used where the URL is on the host of `endPoint`.
+        sensor: The URL, its headers, and the path of the value to watch, if any.
+        variables: Environment variables that templates may read as `config.NAME`.
+
+    Returns:
+        A text that differs when the source has changed: the value as JSON, or ETag and
+        Last-Modified.
+
+    Raises:
+        SourceError: The URL cannot be read; nothing is known about a change.
+        SourceDataError: There is nothing to watch: no validators, or no value at the path.
+    """
+    context = {"config": dict(variables)}
+    url = compile_template(config, sensor.url, "sensor.url")(context).strip()
+    headers = {
+        name: compile_template(config, text, f"sensor.headers.{name}")(context)
+        for name, text in sensor.headers.items()
+    }
+    redactor = Redactor(secrets_of(config, read_environment(dict(variables), Path())))
+
+    def open_http(auth: Authenticator) -> SourceHttp:
+        return SourceHttp(
+            SessionPerThread(RedirectGuard),
+            where=str(config.path or config.key),
+            authenticator=auth,
+            redactor=redactor,
+            limits=HttpLimits(min(config.timeout_s, TIMEOUT_S), MAX_DOCUMENT_BYTES),
+            retry=RetryPolicy(retries=RETRIES),
+        )
+
+    def open_token_auth(credentials: ClientCredentials) -> Authenticator:
+        token_http = open_http(NoAuth())
+        fetch_token = token_fetcher(credentials, token_http)
+        return TokenAuth(fetch_token, secrets=[credentials.client_secret], close=token_http.close)
+
+    is_same_host = urlsplit(url).netloc == urlsplit(_end_point(config, context)).netloc
+    http = open_http(build_authenticator(config, context, open_token_auth) if is_same_host
+                     else NoAuth())  # fmt: skip
+    try:
+        return http.fetch(
+            HttpRequest("GET", url, headers), lambda answer: _read_state(answer, config, sensor)
+        )
+    finally:
+        http.close()
+
+
+def _end_point(config: SyncConfig, context: Mapping[str, Any]) -> str:
+    paging = {"skip": 0, "limit": 1, "cursor": ""}
+    text = compile_template(config, config.end_point or "", "endPoint", extra=tuple(paging))
+    return text({**context, **paging}).strip()
+
+
+def _read_state(answer: Answer, config: SyncConfig, sensor: Sensor) -> str:
+    if sensor.json_path is None:
+        validators = {
+            name: value
+            for name in ("ETag", "Last-Modified")
+            if (value := answer.headers.get(name)) is not None
+        }
+        if not validators:
+            raise SourceDataError(
+                f"{answer.name}: answers with neither ETag nor Last-Modified, so a change cannot "
+                "be seen. Set sensor.jsonPath to a value that changes with the data"
+            )
+        return json.dumps(validators, sort_keys=True)
+    document = load_document(
+        io.BufferedReader(answer.stream), config, content_type_header=answer.content_type, url=answer.redacted_url
+    )
+    value = value_at(document, sensor.json_path)
+    if value is None:
+        raise SourceDataError(
+            f"{answer.name}: nothing at {sensor.json_path!r}. Correct sensor.jsonPath"
+        )
+    return json.dumps(value, sort_keys=True)

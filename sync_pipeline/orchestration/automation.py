@@ -1,0 +1,160 @@
+"""Schedules and sensors that a config file asks for.
+
+Neither launches a sync that is still going. A sensor's cursor advances only with the run that it
+justifies: a probe that fails, or a tick that is skipped, loses nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from sync_pipeline.config.environment import read_environment
+from sync_pipeline.config.model import Schedule, Sensor, SyncConfig
+from sync_pipeline.errors import ConfigError, SyncPipelineError
+from sync_pipeline.extract.change_probe import probe_change
+from sync_pipeline.orchestration.claims import live_claims, report_killed_runs
+from sync_pipeline.redaction import Redactor, secrets_of
+
+#: Run config that a schedule or sensor may state.
+_RUN_CONFIG = (
+    "apply", "mode", "batch_size", "publish", "use_file_cache", "limit", "concurrency",
+    "max_failed_entries", "executor",
+)  # fmt: skip
+_UNFINISHED = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+
+
+def build_schedule(config: SyncConfig, job: dg.JobDefinition) -> dg.ScheduleDefinition | None:
+    """`sync_<key>_schedule`, where the file has a `schedule`.
+
+    Raises:
+        ConfigError: The cron text or the time zone is not one.
+    """
+    stated = config.schedule
+    if stated is None:
+        return None
+
+    def evaluate(context: dg.ScheduleEvaluationContext) -> Iterator[Any]:
+        if reason := reason_to_wait(context.instance, config):
+            yield dg.SkipReason(reason)
+            return
+        when: datetime = context.scheduled_execution_time
+        yield dg.RunRequest(run_key=when.isoformat(), run_config=run_config_of(stated))
+
+    try:
+        return dg.ScheduleDefinition(
+            name=f"sync_{config.key}_schedule",
+            job=job,
+            cron_schedule=stated.cron,
+            execution_timezone=stated.timezone,
+            execution_fn=evaluate,
+            default_status=(
+                dg.DefaultScheduleStatus.RUNNING
+                if stated.enabled
+                else dg.DefaultScheduleStatus.STOPPED
+            ),
+        )
+    except dg.DagsterInvalidDefinitionError as error:
+        raise ConfigError(
+            f"{error} Use five cron fields, e.g. `0 2 * * *`, and an IANA time zone.",
+            file=config.path,
+            key="schedule",
+        ) from error
+
+
+def build_sensor(config: SyncConfig, job: dg.JobDefinition) -> dg.SensorDefinition | None:
+    """`sync_<key>_sensor`, where the file has a `sensor`."""
+    stated = config.sensor
+    if stated is None:
+        return None
+
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        if reason := reason_to_wait(context.instance, config):
+            return dg.SkipReason(reason)
+        seen = _seen(stated, context.cursor)
+        try:
+            found = probe_change(
+                config, stated, variables=read_environment(os.environ).template_variables
+            )
+        except SyncPipelineError as error:
+            environment = read_environment(os.environ)
+            # Shown red in the tick; the cursor stays, so the change is found by the next tick.
+            raise dg.Failure(Redactor(secrets_of(config, environment)).redact(str(error))) from None
+        if found == seen:
+            return dg.SkipReason(f"no change at the source since the last run ({found[:60]})")
+        digest = hashlib.sha256(found.encode()).hexdigest()[:24]
+        return dg.SensorResult(
+            run_requests=[
+                dg.RunRequest(
+                    run_key=f"{digest}:{_count(context.cursor) + 1}",
+                    run_config=run_config_of(stated),
+                )
+            ],
+            cursor=json.dumps(
+                {"watch": _watch(stated), "seen": found, "runs": _count(context.cursor) + 1}
+            ),
+        )
+
+    return dg.SensorDefinition(
+        name=f"sync_{config.key}_sensor",
+        job=job,
+        evaluation_fn=evaluate,
+        minimum_interval_seconds=stated.minimum_interval_seconds,
+        default_status=(
+            dg.DefaultSensorStatus.RUNNING if stated.enabled else dg.DefaultSensorStatus.STOPPED
+        ),
+        description=f"Launches sync_{config.key} when its source says that something changed.",
+    )
+
+
+def run_config_of(stated: Schedule | Sensor) -> dict[str, Any]:
+    """The flat run config that a schedule or sensor states; what it leaves out is the file's."""
+    values = {name: getattr(stated, name) for name in _RUN_CONFIG}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def reason_to_wait(instance: dg.DagsterInstance, config: SyncConfig) -> str:
+    """Why no second run of the sync may start now; "" where one may."""
+    storage_dir = read_environment(os.environ).storage_dir
+    report_killed_runs(instance, storage_dir, config.key)
+    claim = next(iter(live_claims(instance, storage_dir, config.key)), None)
+    if claim is not None:
+        return f"run {claim.run_id} of {config.key} is still going"
+    waiting = instance.get_runs(
+        dg.RunsFilter(job_name=f"sync_{config.key}", statuses=list(_UNFINISHED)), limit=1
+    )
+    return f"run {waiting[0].run_id} of {config.key} is not finished" if waiting else ""
+
+
+def _watch(stated: Sensor) -> str:
+    """What the cursor is about; a cursor of another URL or path does not count."""
+    return hashlib.sha256(f"{stated.url}\n{stated.json_path}".encode()).hexdigest()[:16]
+
+
+def _seen(stated: Sensor, cursor: str | None) -> str | None:
+    value = _read(cursor)
+    return value.get("seen") if value.get("watch") == _watch(stated) else None
+
+
+def _count(cursor: str | None) -> int:
+    return int(_read(cursor).get("runs", 0))
+
+
+def _read(cursor: str | None) -> dict[str, Any]:
+    try:
+        value = json.loads(cursor or "{}")
+    except ValueError:  # edited by hand in the UI
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,143 @@
+"""Who is at work on a sync: told from files, because a killed process tells Dagster nothing.
+
+A run that was killed stays "started" in Dagster for ever. Each step therefore notes the process
+that drives its run; a claim counts while that process lives *and* Dagster has not ended the run.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import dagster as dg
+import psutil
+from filelock import FileLock
+
+from sync_pipeline.batches.layout import write_json
+from sync_pipeline.errors import BusyError
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run at work on a sync."""
+
+    run_id: str
+    spool_id: str
+    #: Backfills may run beside each other, a sync runs alone.
+    is_backfill: bool
+    host: str
+    pid: int
+    #: Of the process, seconds since the epoch: a pid alone may be somebody else's by now.
+    process_started: float
+
+
+def build_claim(run_id: str, spool_id: str, *, is_backfill: bool) -> Claim:
+    """A claim of the process that drives this run (the parent, in a step of its own process)."""
+    parent = multiprocessing.parent_process()
+    pid = parent.pid if parent is not None and parent.pid is not None else os.getpid()
+    started = psutil.Process(pid).create_time()
+    return Claim(run_id, spool_id, is_backfill, socket.gethostname(), pid, started)
+
+
+def claim_sync(
+    instance: dg.DagsterInstance, storage_dir: Path, sync_key: str, claim: Claim
+) -> None:
+    """Enter a run as at work. Idempotent.
+
+    Raises:
+        BusyError: Another run of the sync is going.
+    """
+    folder = storage_dir / "claims" / sync_key
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        for other in live_claims(instance, storage_dir, sync_key):
+            if other.run_id == claim.run_id or (other.is_backfill and claim.is_backfill):
+                continue
+            what = "A backfill" if other.is_backfill else "Another run"
+            raise BusyError(
+                f"{what} of {sync_key} is going (run {other.run_id}, process {other.pid} on "
+                f"{other.host}). Wait for it or end it, then launch this one again."
+            )
+        write_json(folder / f"{claim.run_id}.json", asdict(claim))
+
+
+def release_sync(storage_dir: Path, sync_key: str, run_id: str) -> None:
+    """Take a run's claim back. Idempotent."""
+    (storage_dir / "claims" / sync_key / f"{run_id}.json").unlink(missing_ok=True)
+
+
+def live_claims(instance: dg.DagsterInstance, storage_dir: Path, sync_key: str) -> list[Claim]:
+    """Claims of runs that are really going; those of ended runs are removed."""
+    going: list[Claim] = []
+    for path in sorted((storage_dir / "claims" / sync_key).glob("*.json")):
+        claim = _read_claim(path)
+        if claim is None:
+            continue
+        if is_going(instance, claim):
+            going.append(claim)
+            continue
+        run = instance.get_run_by_id(claim.run_id)
+        if run is None or run.is_finished:  # a killed one stays until it is reported
+            path.unlink(missing_ok=True)
+    return going
+
+
+def is_going(instance: dg.DagsterInstance, claim: Claim) -> bool:
+    """Whether the run is unfinished and its process lives; a run of another host is believed."""
+    run = instance.get_run_by_id(claim.run_id)
+    if run is None or run.is_finished:
+        return False
+    if claim.host != socket.gethostname():
+        return True
+    return process_lives(claim.pid, claim.process_started)
+
+
+def process_lives(pid: int, started: float) -> bool:
+    """Whether that very process is there and is more than a zombie."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - started) < 1.0
+        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def dead_claims(instance: dg.DagsterInstance, storage_dir: Path, sync_key: str) -> Iterator[Claim]:
+    """Claims whose process is gone while Dagster still shows the run as going: it was killed."""
+    for path in sorted((storage_dir / "claims" / sync_key).glob("*.json")):
+        claim = _read_claim(path)
+        if claim is None:
+            continue
+        run = instance.get_run_by_id(claim.run_id)
+        if run is not None and not run.is_finished and not is_going(instance, claim):
+            yield claim
+
+
+def report_killed_runs(instance: dg.DagsterInstance, storage_dir: Path, sync_key: str) -> list[str]:
+    """End killed runs in Dagster's eyes too: the screen tells the truth. Returns their ids."""
+    killed: list[str] = []
+    for claim in list(dead_claims(instance, storage_dir, sync_key)):
+        run = instance.get_run_by_id(claim.run_id)
+        if run is None:
+            continue
+        instance.report_run_failed(
+            run,
+            f"The process of this run ({claim.pid} on {claim.host}) is gone: it was killed or the "
+            "machine was restarted. Nothing is lost: re-execute from failure, or "
+            f"`sync-pipeline resume {claim.run_id}`.",
+        )
+        release_sync(storage_dir, sync_key, claim.run_id)
+        killed.append(claim.run_id)
+    return killed
+
+
+def _read_claim(path: Path) -> Claim | None:
+    try:
+        return Claim(**json.loads(path.read_text(encoding="ascii")))
+    except (FileNotFoundError, ValueError):
+        return None

@@ -1,0 +1,71 @@
+"""The dynamic partitions `<key>_failed_batches`: what is still failed, as Dagster shows it.
+
+The spool is the truth; the partitions follow it. So the UI and `sync-pipeline failed` agree, and a
+batch whose process was killed (no step ever reported) appears by itself at the next look.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+
+from sync_pipeline.batches.layout import Spool, list_spools
+from sync_pipeline.batches.results import FailedBatch, failed_batches_of, read_run_facts
+from sync_pipeline.errors import UsageError
+from sync_pipeline.orchestration.claims import live_claims, report_killed_runs
+
+
+def partitions_name(sync_key: str) -> str:
+    """Name of the sync's dynamic partitions."""
+    return f"{sync_key}_failed_batches"
+
+
+def failed_batches(
+    instance: dg.DagsterInstance, storage_dir: Path, sync_key: str
+) -> list[FailedBatch]:
+    """The batches of a sync that wait for a backfill; those of a run that is going are left out."""
+    going = {claim.spool_id for claim in live_claims(instance, storage_dir, sync_key)}
+    return [
+        batch
+        for spool in list_spools(storage_dir, sync_key)
+        if spool.spool_id not in going and read_run_facts(spool).get("apply")
+        for batch in failed_batches_of(spool)
+    ]
+
+
+def reconcile_failed_batches(
+    instance: dg.DagsterInstance, storage_dir: Path, sync_key: str
+) -> list[FailedBatch]:
+    """Make the partitions say what the spool says, and end killed runs in Dagster's eyes.
+
+    Keys of runs that are going are left as they are: their batches are about to change.
+    """
+    report_killed_runs(instance, storage_dir, sync_key)
+    waiting = failed_batches(instance, storage_dir, sync_key)
+    name = partitions_name(sync_key)
+    going = {claim.spool_id[:8] for claim in live_claims(instance, storage_dir, sync_key)}
+    shown = set(instance.get_dynamic_partitions(name))
+    wanted = {batch.partition_key for batch in waiting}
+    if missing := sorted(wanted - shown):
+        instance.add_dynamic_partitions(name, missing)
+    for key in sorted(shown - wanted):
+        if key.split("__", 1)[0] not in going:
+            instance.delete_dynamic_partition(name, key)
+    return waiting
+
+
+def find_failed_batch(storage_dir: Path, sync_key: str, partition_key: str) -> tuple[Spool, str]:
+    """The spool and batch of a partition key.
+
+    Raises:
+        UsageError: There is no such spool: it was cleaned, or the key is of another sync.
+    """
+    run_prefix, _, batch = partition_key.partition("__")
+    for spool in list_spools(storage_dir, sync_key):
+        if spool.spool_id[:8] == run_prefix and batch:
+            return spool, batch
+    raise UsageError(
+        f"{partition_key} is not a failed batch of {sync_key}: its spool is not in {storage_dir}. "
+        f"`sync-pipeline failed {sync_key}` lists the keys."
+    )

@@ -1,0 +1,226 @@
+"""The five ops of a sync: each a thin skin over its stage in `sync_pipeline.stages`.
+
+Mapped steps start when the fan-out op has ended, so `fetch_batches` emits handles. Priorities (the
+later the op, the higher) finish a batch before the next is begun. No op hooks: they would keep
+every output in memory (measured with Dagster 1.13; see docs/decisions).
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from sync_pipeline.batches.results import (
+    FETCH,
+    partition_key,
+    read_batch_progress,
+    unfinished_batches,
+)
+from sync_pipeline.memory import rss_mb
+from sync_pipeline.model import BatchRef
+from sync_pipeline.orchestration.claims import release_sync
+from sync_pipeline.orchestration.failed_batches import partitions_name, reconcile_failed_batches
+from sync_pipeline.orchestration.reporting import (
+    counts_metadata,
+    failed_entries_table,
+    figures,
+    summary_metadata,
+    summary_values,
+)
+from sync_pipeline.orchestration.steps import Step, failure, open_step
+from sync_pipeline.stages.fetch import fetch
+from sync_pipeline.stages.index import IndexRef, index
+from sync_pipeline.stages.summary import summarize, summarize_replay, supersede_older_batches
+from sync_pipeline.stages.transform import Transformed, transform
+from sync_pipeline.stages.upsert import Upserted, upsert
+
+_CONFIG = dg.Field(dict, is_required=False, default_value={})
+
+
+@dg.op(
+    out={"batches": dg.DynamicOut(dg.Any), "extraction": dg.Out(dg.Any)},
+    required_resource_keys={"sync"},
+    config_schema=_CONFIG,
+)
+def fetch_batches(context: dg.OpExecutionContext) -> Iterator[Any]:
+    """Fetch the pages that are not yet spooled and hand out one small handle per batch.
+
+    Goes on after the last finished page when it is retried, re-executed or resumed.
+    """
+    started = time.monotonic()
+    with open_step(context) as step:
+        setting = step.setting
+        if step.replay is None:
+            reconcile_failed_batches(context.instance, setting.storage_dir, setting.config.key)
+        fetched = fetch(setting)
+        if step.replay == FETCH:
+            _settle_partition(context, step, FETCH)
+        waiting = [
+            ref
+            for ref in unfinished_batches(setting.spool, fetched.manifest)
+            if step.replay in (None, FETCH, ref.key)
+        ]
+        _show_progress(context, step)
+        context.instance.add_run_tags(context.run_id, {"sync/mode": fetched.mode})
+        for ref in waiting:
+            yield dg.DynamicOutput(
+                ref, ref.key, "batches", metadata={"records": ref.records, "digest": ref.digest}
+            )
+        seconds = time.monotonic() - started
+        yield dg.Output(
+            waiting,
+            "extraction",
+            metadata={
+                **figures(fetched.manifest.records, seconds),
+                "requests": fetched.space_requests,
+                "pages": fetched.manifest.pages,
+                "source_requests": fetched.manifest.requests,
+                "batches": len(fetched.manifest.batches),
+                "batches_to_do": len(waiting),
+                "mode": fetched.mode,
+            },
+        )
+
+
+@dg.op(required_resource_keys={"sync"}, config_schema=_CONFIG)
+def index_target(context: dg.OpExecutionContext, extraction: list[BatchRef]) -> dg.Output[IndexRef]:
+    """Read the entries that the target already holds, in as few requests as possible."""
+    started = time.monotonic()
+    with open_step(context) as step:
+        reference = index(step.setting, extraction)
+        return dg.Output(
+            reference,
+            metadata={
+                **figures(reference.entries, time.monotonic() - started),
+                "requests": reference.requests,
+                "strategy": reference.strategy,
+            },
+        )
+
+
+@dg.op(required_resource_keys={"sync"}, config_schema=_CONFIG, tags={"dagster/priority": "1"})
+def transform_batch(
+    context: dg.OpExecutionContext,
+    batch: BatchRef,
+    target: IndexRef,  # noqa: ARG001 - the index must be there first: a lookup may need it
+) -> dg.Output[Transformed]:
+    """Map the records of one batch to desired entries; what cannot be mapped is a dead letter."""
+    started = time.monotonic()
+    with open_step(context) as step, _failed_partition(context, step, batch.key):
+        transformed = transform(step.setting, batch)
+        return dg.Output(
+            transformed,
+            metadata={
+                **figures(transformed.records, time.monotonic() - started),
+                "failed": transformed.failed,
+                "filtered": transformed.filtered,
+                "duplicates": transformed.duplicates,
+                "conflicts": transformed.conflicts,
+                "requests": transformed.space_requests,
+            },
+        )
+
+
+@dg.op(required_resource_keys={"sync"}, config_schema=_CONFIG, tags={"dagster/priority": "2"})
+def upsert_batch(
+    context: dg.OpExecutionContext, transformed: Transformed, target: IndexRef
+) -> dg.Output[Upserted]:
+    """Create, patch and publish what differs; red when more entries failed than tolerated."""
+    batch = transformed.batch.key
+    with open_step(context) as step, _failed_partition(context, step, batch):
+        upserted = upsert(step.setting, transformed, target)
+        metadata = {
+            **counts_metadata(upserted.counts, upserted.duration_s),
+            "publish_skipped": upserted.publish_skipped,
+        }
+        if upserted.dead_letters:
+            metadata["failed_entries"] = failed_entries_table(upserted.dead_letters)
+        _log_batch(step, upserted)
+        if upserted.failure:
+            raise failure(
+                step.redactor.redact(f"{batch}: {upserted.failure}"), exit_code=1, metadata=metadata
+            )
+        _settle_partition(context, step, batch)
+        _show_progress(context, step)
+        return dg.Output(upserted, metadata=metadata)
+
+
+@dg.op(required_resource_keys={"sync"}, config_schema=_CONFIG)
+def summarize_run(
+    context: dg.OpExecutionContext,
+    upserted: list[Upserted],
+    extraction: list[BatchRef],  # noqa: ARG001 - an empty source has no batch to wait for
+) -> dg.Output[dict[str, Any]]:
+    """Add the figures up, check that no record was lost, and show the run on one page."""
+    with open_step(context) as step:
+        setting, instance = step.setting, context.instance
+        key = setting.config.key
+        if step.replay is None:
+            summary = summarize(setting)
+            for settled in supersede_older_batches(setting):
+                setting.log.info("%s: superseded by this run: %s", key, settled)
+        else:
+            summary = summarize_replay(setting, upserted)
+        metadata = summary_metadata(summary)
+        if not summary.dry_run:
+            context.log_event(
+                dg.AssetMaterialization(
+                    asset_key=["contentful", setting.config.content_type],
+                    description=f"{key}, run {context.run_id}",
+                    metadata=metadata,
+                )
+            )
+        instance.add_run_tags(context.run_id, {"sync/failed": str(summary.counts.failed)})
+        release_sync(setting.storage_dir, key, context.run_id)
+        reconcile_failed_batches(instance, setting.storage_dir, key)
+        return dg.Output(summary_values(summary), metadata=metadata)
+
+
+@contextmanager
+def _failed_partition(context: dg.OpExecutionContext, step: Step, batch: str) -> Iterator[None]:
+    """Add the batch to the failed ones when its step fails; dry runs leave no keys."""
+    try:
+        yield
+    except Exception:
+        if step.setting.options.apply:
+            name = partitions_name(step.setting.config.key)
+            key = partition_key(step.setting.spool.spool_id, batch)
+            context.instance.add_dynamic_partitions(name, [key])
+            _show_progress(context, step)
+        raise
+
+
+def _settle_partition(context: dg.OpExecutionContext, step: Step, batch: str) -> None:
+    """Take a batch out of the failed ones. Idempotent."""
+    name = partitions_name(step.setting.config.key)
+    key = partition_key(step.setting.spool.spool_id, batch)
+    if context.instance.has_dynamic_partition(name, key):
+        context.instance.delete_dynamic_partition(name, key)
+
+
+def _show_progress(context: dg.OpExecutionContext, step: Step) -> None:
+    """`sync/progress` (batches that ended, of all) and `sync/failed` on the Runs page."""
+    progress = read_batch_progress(step.setting.spool)
+    context.instance.add_run_tags(
+        context.run_id,
+        {
+            "sync/progress": f"{progress.ended}/{progress.batches}",
+            "sync/failed": str(progress.failed_entries),
+        },
+    )
+
+
+def _log_batch(step: Step, upserted: Upserted) -> None:
+    progress = read_batch_progress(step.setting.spool)
+    seconds = max(upserted.duration_s, 1e-6)
+    left = progress.batches - progress.ended
+    step.setting.log.info(
+        "%s: %s, %d of %d batches: %d created, %d updated, %d unchanged, %d failed, "
+        "%.0f records/s, %.0f MB%s",
+        step.setting.config.key, upserted.batch, progress.ended, progress.batches,
+        upserted.counts.created, upserted.counts.updated, upserted.counts.unchanged,
+        upserted.counts.failed, upserted.counts.records / seconds, rss_mb(),
+        f", about {progress.seconds / progress.ended * left:.0f} s left" if left else "",
+    )  # fmt: skip

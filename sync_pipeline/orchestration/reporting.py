@@ -1,0 +1,113 @@
+"""What a step shows on Dagster's screen: figures, tables, one page of markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+
+from sync_pipeline.memory import peak_rss_mb
+from sync_pipeline.model import Counts, DeadLetter
+from sync_pipeline.stages.summary import RunSummary
+
+_ENTRY_COLUMNS = ("key", "field", "stage", "error_id", "message", "request_id")
+#: Counts of the run, in the order in which people ask for them.
+_SUMMARY_ROWS = (
+    "records", "created", "updated", "unchanged", "published", "deleted", "failed",
+    "filtered", "duplicates", "superseded", "requests",
+)  # fmt: skip
+
+
+def figures(records: int, seconds: float) -> dict[str, Any]:
+    """Figures that every step has; their names are an interface."""
+    return {
+        "records": records,
+        "duration_s": round(seconds, 3),
+        "peak_rss_mb": round(peak_rss_mb(), 1),
+        "records_per_s": round(records / seconds, 1) if seconds > 0 else 0.0,
+    }
+
+
+def counts_metadata(counts: Counts, seconds: float) -> dict[str, Any]:
+    """All counts of a batch or run, and the figures that every step has."""
+    return {name: getattr(counts, name) for name in _SUMMARY_ROWS} | figures(
+        counts.records, seconds
+    )
+
+
+def failed_entries_table(letters: Sequence[DeadLetter]) -> dg.TableMetadataValue:
+    """The failed entries of a batch, as a table on its red step."""
+    return dg.MetadataValue.table(
+        records=[
+            dg.TableRecord({column: str(getattr(letter, column)) for column in _ENTRY_COLUMNS})
+            for letter in letters
+        ],
+        schema=dg.TableSchema(
+            columns=[dg.TableColumn(column, "string") for column in _ENTRY_COLUMNS]
+        ),
+    )
+
+
+def summary_values(summary: RunSummary) -> dict[str, Any]:
+    """A run as plain values, with the names of `sync-pipeline run --json`."""
+    return {
+        **{name: getattr(summary.counts, name) for name in _SUMMARY_ROWS},
+        "duration_s": round(summary.duration_s, 3),
+        "peak_rss_mb": round(summary.peak_rss_mb, 1),
+        "records_per_s": round(summary.records_per_s, 1),
+        "mode": summary.mode,
+        "batches": summary.batches,
+        "failed_batches": list(summary.failed_batches),
+        "dry_run": summary.dry_run,
+    }
+
+
+def summary_metadata(summary: RunSummary) -> dict[str, Any]:
+    """The final step's metadata: each figure by itself (Dagster plots them), a page, a table."""
+    values = summary_values(summary)
+    return {
+        **{name: value for name, value in values.items() if not isinstance(value, list)},
+        "summary": dg.MetadataValue.md(_markdown(summary)),
+        "table": dg.MetadataValue.table(
+            records=[
+                dg.TableRecord({"figure": name, "value": getattr(summary.counts, name)})
+                for name in _SUMMARY_ROWS
+            ],
+            schema=dg.TableSchema(
+                columns=[dg.TableColumn("figure", "string"), dg.TableColumn("value", "int")]
+            ),
+        ),
+    }
+
+
+def _markdown(summary: RunSummary) -> str:
+    counts = summary.counts
+    did = "would have" if summary.dry_run else "has"
+    outcome = "dry run, nothing was written" if summary.dry_run else "applied"
+    lines = [
+        f"### {summary.sync_key}: {outcome}",
+        "",
+        (
+            f"This {summary.mode} run {did} **created {counts.created:,}**, "
+            f"**updated {counts.updated:,}** and **published {counts.published:,}** entries from "
+            f"{counts.records:,} records; {counts.unchanged:,} were as they should be."
+        ),
+        "",
+        "| | |",
+        "|---|---:|",
+        *(f"| {name} | {getattr(counts, name):,} |" for name in _SUMMARY_ROWS),
+        f"| seconds | {summary.duration_s:,.1f} |",
+        f"| records per second | {summary.records_per_s:,.0f} |",
+        f"| peak memory | {summary.peak_rss_mb:,.0f} MB |",
+        f"| batches | {summary.batches:,} |",
+    ]
+    if counts.failed:
+        lines += [
+            "",
+            (
+                f"**{counts.failed:,} entries failed**, within what the run tolerates. "
+                f"`sync-pipeline failed {summary.sync_key}` lists them."
+            ),
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,151 @@
+"""The flat run config of `sync_<key>`: one key an option, the file's values as defaults.
+
+Dagster has no ranges in its config types; the types below refuse a wrong value while the run config
+is resolved, which is before a run is launched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+import dagster as dg
+from dagster._config import ConfigType, ConfigTypeKind
+from dagster._config.errors import PostProcessingError
+
+from sync_pipeline.config.model import SyncConfig
+from sync_pipeline.config.run_options import RunOptions
+from sync_pipeline.orchestration.console import LOGGERS_CONFIG
+
+OPS = ("fetch_batches", "index_target", "transform_batch", "upsert_batch", "summarize_run")
+#: Ops that run once per batch, in processes of their own with `executor: multiprocess`.
+MAX_PROCESSES = 2
+
+
+class _Checked(ConfigType):
+    """A config type with a check of its own (`post_process` is what Dagster's Enum uses)."""
+
+    def __init__(self, name: str, check: Callable[[Any], Any]) -> None:
+        self._check = check
+        # ANY: the check tells what is allowed, in words; Dagster's own would only name a type.
+        super().__init__(key=name, given_name=name, kind=ConfigTypeKind.ANY)
+
+    def post_process(self, value: Any) -> Any:
+        try:
+            return self._check(value)
+        except ValueError as error:
+            raise PostProcessingError(str(error)) from error
+
+
+def _int_between(name: str, low: int, high: int | None) -> _Checked:
+    allowed = f"{low} to {high:,}" if high is not None else f"{low} or more"
+
+    def check(value: Any) -> Any:
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        if not is_whole or value < low or (high is not None and value > high):
+            raise ValueError(f"{value!r} is not allowed; a whole number, {allowed}, is")
+        return value
+
+    return _Checked(name, check)
+
+
+def _check_batch_size(value: Any) -> Any:
+    is_number = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10_000
+    if not is_number and value != "auto":
+        raise ValueError(f"{value!r} is not allowed; 1 to 10,000 or auto is")
+    return value
+
+
+def _enum(name: str, *values: tuple[str, str]) -> dg.Enum:
+    return dg.Enum(name, [dg.EnumValue(value, description=text) for value, text in values])
+
+
+MODE = _enum(
+    "SyncMode",
+    ("regular", "The whole data set in memory, one batch named `all`."),
+    ("streaming", "One batch in memory at a time."),
+    ("auto", "Streaming when the source has more than 5,000 records."),
+)
+PUBLISH = _enum(
+    "SyncPublish",
+    ("changed", "Publish the entries that this run writes."),
+    ("all", "Also drafts of this content type left by others."),
+    ("none", "Leave everything as draft."),
+)
+EXECUTOR = _enum(
+    "SyncExecutor",
+    ("in_process", "All steps in one process: quickest, the default."),
+    ("multiprocess", "Each step in a process of its own."),
+)
+LOG_LEVEL = _enum(
+    "SyncLogLevel",
+    ("debug", "One line a request."),
+    ("info", "One line a page and a batch."),
+    ("warning", "Only what needs a look."),
+)
+BATCH_SIZE = _Checked("BatchSize", _check_batch_size)
+CONCURRENCY = _int_between("Concurrency", 1, 32)
+LIMIT = _int_between("RecordLimit", 1, None)
+MAX_FAILED = _int_between("MaxFailedEntries", 0, None)
+
+
+def run_config_schema(config: SyncConfig) -> dict[str, dg.Field]:
+    """The fields of the launchpad for this sync, with the file's values as defaults."""
+
+    def option(config_type: Any, default: Any, text: str) -> dg.Field:
+        return dg.Field(config_type, is_required=False, default_value=default, description=text)
+
+    return {
+        "mode": option(
+            MODE,
+            config.mode,
+            "How much is held in memory: regular (all), streaming (one batch), auto.",
+        ),
+        "batch_size": option(
+            BATCH_SIZE,
+            config.batch_size,
+            "Records per batch in streaming mode: 1 to 10,000, or auto.",
+        ),
+        "apply": option(
+            bool, False, "false: a dry run that says what would happen; true: write and publish."
+        ),
+        "publish": option(PUBLISH, config.publish, "What is published: changed, all, none."),
+        "use_file_cache": option(
+            bool, False, "Answer source requests from the response cache on disk, else fill it."
+        ),
+        "limit": dg.Field(
+            LIMIT, is_required=False, description="Only the first N records (1 or more)."
+        ),
+        "concurrency": option(CONCURRENCY, 8, "Requests in flight against the space, 1 to 32."),
+        "max_failed_entries": option(
+            MAX_FAILED, 0, "Failed entries tolerated before a batch counts as failed."
+        ),
+        "executor": option(EXECUTOR, "in_process", "Where steps run: in_process, multiprocess."),
+        "log_level": option(LOG_LEVEL, "info", "debug, info or warning."),
+    }
+
+
+def build_config_mapping(config: SyncConfig) -> dg.ConfigMapping:
+    """Map the flat run config to Dagster's nested one."""
+
+    def to_run_config(values: Mapping[str, Any]) -> dict[str, Any]:
+        options = asdict(options_from(values))
+        executor = (
+            {"multiprocess": {"max_concurrent": MAX_PROCESSES}}
+            if options["executor"] == "multiprocess"
+            else {"in_process": {}}
+        )
+        return {
+            "ops": {name: {"config": {"options": options}} for name in OPS},
+            "execution": {"config": executor},
+            **LOGGERS_CONFIG,
+        }
+
+    return dg.ConfigMapping(config_schema=run_config_schema(config), config_fn=to_run_config)
+
+
+def options_from(values: Mapping[str, Any]) -> RunOptions:
+    """Run options of a validated run config; keys that are not options are left out."""
+    known = {field.name for field in fields(RunOptions)}
+    return RunOptions(**{name: value for name, value in values.items() if name in known})

@@ -1,0 +1,190 @@
+"""What every op does around its stage: find the spool, claim the sync, log, turn errors to red."""
+
+from __future__ import annotations
+
+import logging
+import os
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from sync_pipeline.batches.layout import Spool, spool_of
+from sync_pipeline.batches.results import read_run_facts
+from sync_pipeline.config.environment import Environment, read_environment
+from sync_pipeline.config.model import SyncConfig
+from sync_pipeline.config.run_options import RunOptions
+from sync_pipeline.errors import AccessError, SyncPipelineError
+from sync_pipeline.orchestration.claims import build_claim, claim_sync
+from sync_pipeline.orchestration.failed_batches import find_failed_batch
+from sync_pipeline.orchestration.run_config import options_from
+from sync_pipeline.redaction import Redactor, secrets_of
+from sync_pipeline.stages.fetch import options_of
+from sync_pipeline.stages.setting import Setting
+
+#: `<run id>:<spool id>`, set by `sync-pipeline resume`. The run id keeps a re-execution, which
+#: copies the tags of its parent, from resuming again.
+RESUME_TAG = "sync/resume_of"
+EXIT_CODE = "exit_code"
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
+
+
+@dataclass(frozen=True, slots=True)
+class SyncResource:
+    """The sync that a job runs; its config is read once per process."""
+
+    config: SyncConfig
+
+    def read_environment(self) -> Environment:
+        """The environment of the process that runs the step."""
+        return read_environment(os.environ)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of a run with all that its stage needs."""
+
+    setting: Setting
+    #: Batch to replay (or `fetch`), in a backfill.
+    replay: str | None
+    partition_key: str | None
+    redactor: Redactor
+
+
+class StepLog(logging.Logger):
+    """Dagster's log with a threshold and without secrets."""
+
+    def __init__(self, target: logging.Logger, level: int, redactor: Redactor) -> None:
+        super().__init__("sync_pipeline.step", level)
+        self._target = target
+        self._redactor = redactor
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Pass a line on, formatted here so that a secret in an argument is redacted too."""
+        self._target.log(record.levelno, "%s", self._redactor.redact(record.getMessage()))
+
+
+@contextmanager
+def open_step(context: dg.OpExecutionContext) -> Iterator[Step]:
+    """Set a step up and turn its errors into failures that name cause and remedy.
+
+    Raises:
+        dagster.Failure: For every error of ours, with `exit_code` in the metadata.
+    """
+    resource: SyncResource = context.resources.sync
+    config = resource.config
+    redactor = Redactor(())
+    try:
+        environment = resource.read_environment()
+        redactor = Redactor(secrets_of(config, environment))
+        step = _build_step(context, config, environment, redactor)
+        claim = build_claim(
+            context.run_id, step.setting.spool.spool_id, is_backfill=step.replay is not None
+        )
+        claim_sync(context.instance, environment.storage_dir, config.key, claim)
+        _refuse_if_stopped(step)
+        yield step
+    except dg.Failure:
+        raise
+    except SyncPipelineError as error:
+        if isinstance(error, AccessError):
+            _stop_siblings(context, config, redactor.redact(str(error)))
+        raise failure(redactor.redact(str(error)), exit_code=error.exit_code) from None
+    except Exception as error:
+        # The last boundary: a bug or a library's error whose text may hold a secret.
+        text = "".join(traceback.format_exception(error))
+        if redactor.redact(text) == text:
+            raise
+        raise failure(redactor.redact(text), exit_code=3) from None
+
+
+def failure(
+    description: str, *, exit_code: int, metadata: Mapping[str, Any] | None = None
+) -> dg.Failure:
+    """A red step. Nothing is retried by Dagster: what could be retried already was."""
+    return dg.Failure(
+        description, metadata={EXIT_CODE: exit_code, **(metadata or {})}, allow_retries=False
+    )
+
+
+def _build_step(
+    context: dg.OpExecutionContext,
+    config: SyncConfig,
+    environment: Environment,
+    redactor: Redactor,
+) -> Step:
+    asked = options_from((context.op_config or {}).get("options", {}))
+    replay, partition_key = None, None
+    if context.job_name.startswith("backfill_"):
+        if not context.has_partition_key:
+            raise failure(
+                f"{context.job_name} needs a partition: choose a failed batch under Partitions, or "
+                f"run `sync-pipeline backfill {config.key}`.",
+                exit_code=2,
+            )
+        partition_key = context.partition_key
+        spool, replay = find_failed_batch(environment.storage_dir, config.key, partition_key)
+    else:
+        spool_id = spool_id_of(context.instance, context.run)
+        spool = spool_of(environment.storage_dir, config.key, spool_id)
+    options = _merge_options(asked, spool, is_replay=replay is not None)
+    log = StepLog(context.log, _LEVELS[options.log_level], redactor)
+    setting = Setting(config, options, environment, spool, context.run_id, log)
+    return Step(setting, replay, partition_key, redactor)
+
+
+def _merge_options(asked: RunOptions, spool: Spool, *, is_replay: bool) -> RunOptions:
+    """What the extraction was begun with stays; how it is worked off may change in a later run."""
+    facts = read_run_facts(spool)
+    if not facts:
+        return asked
+    begun = options_of(facts)
+    if is_replay:
+        return begun
+    return replace(
+        begun,
+        concurrency=asked.concurrency,
+        max_failed_entries=asked.max_failed_entries,
+        log_level=asked.log_level,
+        executor=asked.executor,
+    )
+
+
+def spool_id_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """Id of the run that fetched what this run works on: itself, or the first of its chain.
+
+    "Re-execute all" starts anew; "from failure" and a selection of steps go on with the spool of
+    their parent. https://docs.dagster.io/guides/deploy/execution/run-retries
+    """
+    resumed_run, _, spool_id = run.tags.get(RESUME_TAG, "").partition(":")
+    if resumed_run == run.run_id and spool_id:
+        return spool_id
+    goes_on = run.tags.get("dagster/is_resume_retry") == "true" or bool(run.step_keys_to_execute)
+    if run.parent_run_id is None or not goes_on:
+        return run.run_id
+    parent = instance.get_run_by_id(run.parent_run_id)
+    return spool_id_of(instance, parent) if parent is not None else run.parent_run_id
+
+
+def _stop_marker(storage_dir: Path, sync_key: str, run_id: str) -> Path:
+    return storage_dir / "claims" / sync_key / f"{run_id}.stopped"
+
+
+def _stop_siblings(context: dg.OpExecutionContext, config: SyncConfig, reason: str) -> None:
+    """The space or source is out of reach: the run's other batches need not knock again."""
+    environment = read_environment(os.environ)
+    marker = _stop_marker(environment.storage_dir, config.key, context.run_id)
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.write_text(reason, encoding="utf-8")
+
+
+def _refuse_if_stopped(step: Step) -> None:
+    setting = step.setting
+    marker = _stop_marker(setting.storage_dir, setting.config.key, setting.run_id)
+    if marker.exists():
+        raise failure(f"Not attempted: {marker.read_text(encoding='utf-8')}", exit_code=3)

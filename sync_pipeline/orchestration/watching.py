@@ -1,0 +1,100 @@
+"""Sensors over all syncs: backfill failed batches by themselves, and report what went wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import dagster as dg
+
+from sync_pipeline.batches.layout import list_spools
+from sync_pipeline.batches.results import FailedBatch
+from sync_pipeline.config.environment import read_environment
+from sync_pipeline.orchestration.claims import live_claims
+from sync_pipeline.orchestration.failed_batches import reconcile_failed_batches
+
+#: Waits before the 1st, 2nd, ... automatic backfill of a batch; then it is left to a person.
+BACKFILL_DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 720))
+INTERVAL_S = 30
+
+
+def build_failed_batches_sensor(jobs: Sequence[dg.JobDefinition]) -> dg.SensorDefinition:
+    """Backfills failed batches with growing delays, at most `len(BACKFILL_DELAYS)` times a batch.
+
+    Off until somebody turns it on: a batch that fails for its data fails again.
+    """
+
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        storage_dir = read_environment(os.environ).storage_dir
+        now = datetime.now(timezone.utc)
+        history: dict[str, dict[str, Any]] = json.loads(context.cursor or "{}")
+        kept: dict[str, dict[str, Any]] = {}
+        requests: list[dg.RunRequest] = []
+        for job in jobs:
+            sync_key = job.name.removeprefix("backfill_")
+            waiting = reconcile_failed_batches(context.instance, storage_dir, sync_key)
+            is_going = bool(live_claims(context.instance, storage_dir, sync_key))
+            for batch in waiting:
+                name = f"{sync_key}/{batch.partition_key}"
+                past = kept[name] = history.get(name) or _first_seen(batch, now)
+                if is_going or not is_due(past, now):
+                    continue
+                kept[name] = {"tries": past["tries"] + 1, "last": now.isoformat()}
+                requests.append(
+                    dg.RunRequest(
+                        job_name=job.name,
+                        partition_key=batch.partition_key,
+                        run_key=f"{name}#{past['tries'] + 1}",
+                    )
+                )
+        return dg.SensorResult(run_requests=requests, cursor=json.dumps(kept, sort_keys=True))
+
+    return dg.SensorDefinition(
+        name="failed_batches_sensor",
+        jobs=list(jobs),
+        evaluation_fn=evaluate,
+        minimum_interval_seconds=INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description="Backfills failed batches after 1, 5, 30, 120 and 720 minutes, then gives up.",
+    )
+
+
+def is_due(past: dict[str, Any], now: datetime) -> bool:
+    """Whether the next automatic backfill of a batch may start."""
+    tries = int(past["tries"])
+    if tries >= len(BACKFILL_DELAYS):
+        return False
+    return now - datetime.fromisoformat(past["last"]) >= BACKFILL_DELAYS[tries]
+
+
+def _first_seen(batch: FailedBatch, now: datetime) -> dict[str, Any]:
+    return {"tries": 0, "last": batch.failed_at or now.isoformat()}
+
+
+def build_run_report_sensor() -> dg.SensorDefinition:
+    """Ends killed runs in Dagster's eyes and shows their batches as failed, without being asked.
+
+    Alerts go out through what Dagster users already have: run-failure sensors see these runs, for
+    they are reported as failed runs.
+    """
+
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        storage_dir = read_environment(os.environ).storage_dir
+        keys = {spool.sync_key for spool in list_spools(storage_dir)}
+        counts = {
+            key: len(reconcile_failed_batches(context.instance, storage_dir, key))
+            for key in sorted(keys)
+        }
+        failed = ", ".join(f"{key}: {count}" for key, count in counts.items() if count)
+        return dg.SkipReason(f"failed batches: {failed}" if failed else "no failed batches")
+
+    return dg.SensorDefinition(
+        name="run_report_sensor",
+        evaluation_fn=evaluate,
+        minimum_interval_seconds=INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Finds killed runs and what they left undone.",
+    )

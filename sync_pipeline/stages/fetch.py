@@ -1,0 +1,232 @@
+"""Extract: pages of the source into batches of the spool, checkpointed after every page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from sync_pipeline.batches.extraction import (
+    Extraction,
+    Manifest,
+    Progress,
+    open_extraction,
+    read_manifest,
+)
+from sync_pipeline.batches.layout import read_json, write_json
+from sync_pipeline.batches.results import read_run_facts, write_run_facts
+from sync_pipeline.batches.sizing import (
+    COPIES_IN_MEMORY,
+    Load,
+    choose_batch_size,
+    shrink_batch_size,
+)
+from sync_pipeline.config.run_options import RunOptions
+from sync_pipeline.errors import MemoryBoundError
+from sync_pipeline.extract import open_source
+from sync_pipeline.load.lookup import SpaceLookup
+from sync_pipeline.load.model_reader import fetch_target_model
+from sync_pipeline.memory import memory_bound_mb, rss_mb
+from sync_pipeline.model import Page, Source
+from sync_pipeline.stages.setting import Setting, open_client, open_sync_ledger, write_target_model
+from sync_pipeline.transform import Mapper, compile_mapping
+
+#: `mode: auto` streams from here on (the seed: "regular mode when dataset size < 5,000").
+AUTO_STREAMS_ABOVE = 5_000
+REGULAR_WARNS_ABOVE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A whole extraction, and what fetching it cost this time."""
+
+    manifest: Manifest
+    #: `regular` or `streaming`: what `auto` or a fallback came to.
+    mode: str
+    #: Requests to the space (content type, locales, enumerations).
+    space_requests: int
+
+
+def fetch(setting: Setting, on_page: Callable[[Progress], None] = lambda _: None) -> Fetched:
+    """Fetch what is not yet spooled; checks mapping and content type before the first request.
+
+    Args:
+        setting: The run; its spool may hold an interrupted or a whole extraction.
+        on_page: Called after every page that was kept.
+
+    Raises:
+        UsageError: The mapping does not fit the content type, or a variable is missing.
+        SourceError: The source failed; finished pages are kept, a repeated call goes on after them.
+        MemoryBoundError: A regular run would pass SYNC_MAX_MEMORY_MB.
+        SpoolError: The disk is full.
+    """
+    with open_client(setting) as client:
+        target = fetch_target_model(client, setting.config.content_type)
+        lookup = SpaceLookup(client)
+        mapper = compile_mapping(
+            setting.config, target, variables=setting.environment.template_variables, lookup=lookup
+        )
+        facts = _open_facts(setting, client)
+        write_target_model(setting.spool, target)
+        manifest = read_manifest(setting.spool)
+        if manifest is None:
+            source = open_source(
+                setting.config,
+                variables=setting.environment.template_variables,
+                cache_dir=setting.storage_dir / "cache" if setting.options.use_file_cache else None,
+                lookup=lookup,
+                limit=setting.options.limit,
+                log=setting.log,
+            )
+            try:
+                manifest = _spool_pages(setting, source, mapper, facts, on_page)
+            finally:
+                source.close()
+        spent = read_json(setting.spool.root / "fetch.json") or {"requests": 0}
+        requests = spent["requests"] + client.requests
+        write_json(setting.spool.root / "fetch.json", {"requests": requests})
+        return Fetched(manifest, str(manifest.run["mode"]), client.requests)
+
+
+def _open_facts(setting: Setting, client: Any) -> dict[str, Any]:
+    """What this extraction was asked for: written once, kept by whoever goes on with it."""
+    facts = read_run_facts(setting.spool)
+    if facts:
+        return facts
+    setting.spool.root.mkdir(parents=True, exist_ok=True)
+    with open_sync_ledger(setting, client) as ledger:
+        extraction = ledger.next_extraction(setting.run_id)
+    options, reason = _effective_options(setting)
+    if reason:
+        setting.log.warning("%s: %s", setting.config.key, reason)
+    facts = {
+        "sync": setting.config.key,
+        "run_id": setting.run_id,
+        "apply": options.apply,
+        "options": asdict(options),
+        "extraction": extraction,
+        "started_at": setting.clock().isoformat(timespec="milliseconds"),
+    }
+    write_run_facts(setting.spool, facts)
+    return facts
+
+
+def _effective_options(setting: Setting) -> tuple[RunOptions, str]:
+    """Graceful degradation: a source that cannot be streamed is read in regular mode."""
+    options = setting.options
+    if options.mode != "regular" and not setting.config.stream:
+        reason = (
+            f"{options.mode} mode was asked for, but the file says `stream: false`; going on in "
+            "regular mode, which holds the whole data set in memory"
+        )
+        values = {**asdict(options), "mode": "regular"}
+        return RunOptions(**values), reason
+    return options, ""
+
+
+def options_of(facts: Mapping[str, Any]) -> RunOptions:
+    """The run options kept with a spool."""
+    known = {field.name for field in fields(RunOptions)}
+    return RunOptions(**{k: v for k, v in facts["options"].items() if k in known})
+
+
+def _spool_pages(
+    setting: Setting,
+    source: Source,
+    mapper: Mapper,
+    facts: Mapping[str, Any],
+    on_page: Callable[[Progress], None],
+) -> Manifest:
+    options = options_of(facts)
+    started = time.monotonic()
+    with open_extraction(setting.spool, mapper.key_of) as extraction:
+        first_record = extraction.progress.records
+        if first_record:
+            setting.log.info(
+                "%s: goes on after page %d, %d records are already spooled",
+                setting.config.key, extraction.progress.pages, first_record,
+            )  # fmt: skip
+        size = _BatchSize(setting, options)
+        if not extraction.progress.exhausted:
+            for page in source.fetch_pages(extraction.progress.checkpoint):
+                extraction.add_page(page, size.next(extraction, page))
+                on_page(extraction.progress)
+                _log_page(setting, extraction.progress, first_record, started)
+            if not extraction.progress.exhausted:
+                extraction.mark_exhausted()
+        whole = options.mode == "regular" or (
+            options.mode == "auto" and extraction.progress.records <= AUTO_STREAMS_ABOVE
+        )
+        mode = "regular" if whole else "streaming"
+        return extraction.finish({**facts, "mode": mode}, whole=whole)
+
+
+class _BatchSize:
+    """Chooses the size of the batches that follow, page by page."""
+
+    def __init__(self, setting: Setting, options: RunOptions) -> None:
+        self._setting = setting
+        self._options = options
+        self._bound_mb = memory_bound_mb(setting.environment.max_memory_mb)
+        self._spooled_bytes = 0
+        self._warned = False
+        self._shrunk_to: int | None = None
+
+    def next(self, extraction: Extraction, page: Page) -> int | None:
+        records = extraction.progress.records + len(page.records)
+        record_bytes = extraction.average_record_bytes()
+        load = Load(record_bytes, self._entries_per_s(), rss_mb(), self._bound_mb)
+        if self._options.mode == "regular":
+            self._watch_regular(records, load)
+            return None
+        if self._options.batch_size == "auto":
+            return choose_batch_size(load)
+        wanted = self._options.batch_size
+        size = shrink_batch_size(wanted, load)
+        if size < wanted and size != self._shrunk_to:
+            self._shrunk_to = size
+            self._setting.log.warning(
+                "%s: memory is at %.0f of %.0f MB; batches shrink from %d to %d records",
+                self._setting.config.key, load.rss_mb, load.bound_mb, wanted, size,
+            )  # fmt: skip
+        return size
+
+    def _entries_per_s(self) -> float | None:
+        if self._setting.config.target.space == "local":
+            return None
+        return self._setting.environment.rate_limit or None
+
+    def _watch_regular(self, records: int, load: Load) -> None:
+        key = self._setting.config.key
+        if records > REGULAR_WARNS_ABOVE and not self._warned:
+            self._warned = True
+            self._setting.log.warning(
+                "%s: more than %d records in regular mode, which holds them all in memory; "
+                "streaming mode (`mode: streaming`) would hold one batch",
+                key, REGULAR_WARNS_ABOVE,
+            )  # fmt: skip
+        if self._setting.environment.max_memory_mb is None:
+            return
+        needed_mb = records * (load.record_bytes or 0) * COPIES_IN_MEMORY / 1024**2
+        if load.rss_mb + needed_mb > load.bound_mb:
+            raise MemoryBoundError(
+                f"{key}: {records:,} records in regular mode would need about "
+                f"{load.rss_mb + needed_mb:,.0f} MB, more than SYNC_MAX_MEMORY_MB="
+                f"{load.bound_mb:,.0f}. Nothing was written. Run it with `mode: streaming`."
+            )
+
+
+def _log_page(setting: Setting, progress: Progress, first_record: int, started: float) -> None:
+    seconds = max(time.monotonic() - started, 1e-6)
+    speed = (progress.records - first_record) / seconds
+    of_total, left = "", ""
+    if progress.total is not None:
+        total = min(progress.total, setting.options.limit or progress.total)
+        of_total = f" of {total:,}"
+        left = f", about {max(total - progress.records, 0) / speed:.0f} s left" if speed else ""
+    setting.log.info(
+        "%s: page %d, %s%s records, %s/s, %.0f MB%s",
+        setting.config.key, progress.pages, f"{progress.records:,}", of_total,
+        f"{speed:,.0f}", rss_mb(), left,
+    )  # fmt: skip

@@ -1,0 +1,77 @@
+"""Read what the target already holds: all of it, or only this extraction's keys if that is less."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sync_pipeline.batches.extraction import count_keys
+from sync_pipeline.batches.layout import read_json, write_json
+from sync_pipeline.batches.reading import read_keys
+from sync_pipeline.load.index import build_index
+from sync_pipeline.load.lookup import SpaceLookup
+from sync_pipeline.model import BatchRef
+from sync_pipeline.stages.setting import Setting, open_client, read_target_model
+from sync_pipeline.transform import compile_mapping
+
+#: Keys held by several entries that are named in the log.
+DUPLICATES_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRef:
+    """A handle on a target index: small enough for a Dagster output."""
+
+    path: str
+    #: Run that read it; in any other run a batch reads its own entries again first.
+    run_id: str
+    entries: int
+    requests: int
+    #: `whole` or `lookups`: every entry was read, or only those the extraction names.
+    strategy: str
+
+
+def index(setting: Setting, batches: Sequence[BatchRef]) -> IndexRef:
+    """Build the target index for these batches; reads the space only, idempotent.
+
+    Raises:
+        SpaceError: The space refused or stayed unreachable.
+    """
+    target = read_target_model(setting.spool)
+    path = setting.spool.root / f"index.{setting.run_id}.sqlite"
+    with open_client(setting) as client:
+        mapper = compile_mapping(
+            setting.config,
+            target,
+            variables=setting.environment.template_variables,
+            lookup=SpaceLookup(client),
+        )
+        summary = build_index(
+            client,
+            target,
+            mapper.mapped_fields,
+            setting.config.key_field_id,
+            path,
+            keys=_keys(batches),
+            key_count=min(count_keys(setting.spool), _records(batches)),
+        )
+        requests = client.requests
+    spent = read_json(setting.spool.root / "index.json") or {"requests": 0}
+    write_json(setting.spool.root / "index.json", {"requests": spent["requests"] + requests})
+    for found in summary.duplicates[:DUPLICATES_NAMED]:
+        setting.log.warning(
+            "%s: several entries hold the key %r; %s, the oldest, is taken; look at %s",
+            setting.config.key, found.key, found.kept_id, ", ".join(found.other_ids),
+        )  # fmt: skip
+    return IndexRef(str(path), setting.run_id, summary.entries, requests, summary.strategy)
+
+
+def _records(batches: Sequence[BatchRef]) -> int:
+    """At least the number of different keys: routed records repeat one."""
+    return sum(ref.records for ref in batches)
+
+
+def _keys(batches: Sequence[BatchRef]) -> Iterator[str]:
+    """Different keys within a batch are unique over all batches: a key lives in one batch only."""
+    for ref in batches:
+        yield from dict.fromkeys(key for key in read_keys(ref) if key)

@@ -1,0 +1,133 @@
+"""What every stage of a run needs: config, options, spool, target; and how the target is opened."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from sync_pipeline.batches.layout import Spool, read_json, write_json
+from sync_pipeline.config.environment import Environment, require_contentful
+from sync_pipeline.config.model import SyncConfig
+from sync_pipeline.config.run_options import RunOptions
+from sync_pipeline.errors import SpoolError
+from sync_pipeline.load.client import SpaceClient, SpaceSettings
+from sync_pipeline.load.ledger import Ledger, open_ledger
+from sync_pipeline.local_space.launcher import running_space
+from sync_pipeline.model import ContentType, Field, Locale, TargetModel, utc_now
+
+#: Space and token of the local space; it takes any token.
+LOCAL_SPACE_ID = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One run of one sync over one spool."""
+
+    config: SyncConfig
+    options: RunOptions
+    environment: Environment
+    spool: Spool
+    #: Dagster's id of the run, or a made-up one for a preview.
+    run_id: str
+    log: logging.Logger
+    clock: Callable[[], datetime] = utc_now
+
+    @property
+    def storage_dir(self) -> Path:
+        """SYNC_STORAGE_DIR."""
+        return self.environment.storage_dir
+
+
+@contextmanager
+def open_client(setting: Setting) -> Iterator[SpaceClient]:
+    """A client of the space that the config targets; starts the local space where that is it.
+
+    Raises:
+        EnvironmentVariableError: A variable of section 5 of the design is missing; names it.
+    """
+    environment, config = setting.environment, setting.config
+    if config.target.space == "local":
+        with running_space(setting.storage_dir, model=local_model_path(config)) as url:
+            # No limit of our own: nobody else pays for this space.
+            settings = SpaceSettings(
+                space_id=LOCAL_SPACE_ID,
+                token=SecretStr("local"),
+                cma_url=url,
+                rate_limit=0,
+                concurrency=setting.options.concurrency,
+            )
+            with SpaceClient(settings, log=setting.log) as client:
+                yield client
+        return
+    token, space_id = require_contentful(environment)
+    settings = SpaceSettings(
+        space_id=space_id,
+        token=token,
+        environment_id=environment.environment_id,
+        cma_url=environment.cma_url,
+        rate_limit=environment.rate_limit,
+        concurrency=setting.options.concurrency,
+    )
+    with SpaceClient(settings, log=setting.log) as client:
+        yield client
+
+
+def local_model_path(config: SyncConfig) -> Path | None:
+    """The file with the content types of a local target, resolved beside the config file."""
+    if config.target.model is None:
+        return None
+    base = config.path.parent if config.path else Path()
+    return (base / config.target.model).resolve()
+
+
+@contextmanager
+def open_sync_ledger(setting: Setting, client: SpaceClient) -> Iterator[Ledger]:
+    """The sync's memory over runs: pending publishes, and what was written from when."""
+    target = f"{client.settings.space_id}_{client.settings.environment_id}"
+    path = setting.storage_dir / "ledger" / f"{setting.config.key}_{target}.sqlite"
+    with open_ledger(path) as ledger:
+        yield ledger
+
+
+def write_target_model(spool: Spool, target: TargetModel) -> None:
+    """Keep the content type and locales for the steps that follow, in this process or another."""
+    write_json(spool.root / "target.json", asdict(target))
+
+
+def read_target_model(spool: Spool) -> TargetModel:
+    """The content type and locales that `fetch` read."""
+    value: Mapping[str, Any] | None = read_json(spool.root / "target.json")
+    if value is None:
+        raise SpoolError(f"{spool.root} has no target.json. Run the sync anew.")
+    content_type = value["content_type"]
+    return TargetModel(
+        ContentType(
+            content_type["id"],
+            content_type["name"],
+            tuple(Field(**field) for field in content_type["fields"]),
+            content_type["display_field"],
+        ),
+        tuple(Locale(**locale) for locale in value["locales"]),
+    )
+
+
+def preview_setting(
+    config: SyncConfig, environment: Environment, spool_root: Path, limit: int | None = None
+) -> Setting:
+    """A dry run outside of Dagster, over a spool that the caller removes."""
+    options = RunOptions(mode="streaming", limit=limit)
+    return Setting(
+        config,
+        options,
+        environment,
+        Spool(spool_root),
+        spool_root.name,
+        logging.getLogger(__name__),
+    )

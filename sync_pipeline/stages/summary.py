@@ -1,0 +1,154 @@
+"""Summarize a run from what is on disk: figures that add up, or an error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sync_pipeline.batches.extraction import Manifest, keys_not_in, read_manifest
+from sync_pipeline.batches.layout import Spool, list_spools, read_json
+from sync_pipeline.batches.reading import read_keys
+from sync_pipeline.batches.results import (
+    BatchResult,
+    read_results,
+    read_run_facts,
+    unfinished_batches,
+    write_result,
+)
+from sync_pipeline.errors import SyncPipelineError
+from sync_pipeline.memory import peak_rss_mb
+from sync_pipeline.model import Counts
+from sync_pipeline.stages.setting import Setting
+from sync_pipeline.stages.upsert import Upserted
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run as a whole, re-executed and resumed parts included."""
+
+    sync_key: str
+    mode: str
+    dry_run: bool
+    batches: int
+    #: Keys of the batches that are still failed.
+    failed_batches: tuple[str, ...]
+    counts: Counts
+    #: From the start of the extraction to now, in seconds.
+    duration_s: float
+    #: Highest of all steps that reported, in MiB.
+    peak_rss_mb: float
+
+    @property
+    def records_per_s(self) -> float:
+        """Records over the whole duration."""
+        return self.counts.records / self.duration_s if self.duration_s > 0 else 0.0
+
+
+def summarize(setting: Setting) -> RunSummary:
+    """Add up the results of all batches of an extraction, up to now.
+
+    Raises:
+        SyncPipelineError: The figures do not add up: a record was lost on its way. Never expected.
+    """
+    return summarize_spool(setting.config.key, setting.spool, setting.clock(), peak_rss_mb())
+
+
+def summarize_spool(
+    sync_key: str, spool: Spool, now: datetime | None = None, own_peak_rss_mb: float = 0.0
+) -> RunSummary:
+    """Add up the results of a spool; without `now`, up to the end of its last batch."""
+    manifest = read_manifest(spool)
+    if manifest is None:
+        raise SyncPipelineError(f"{spool.root}: the extraction is not whole; resume the run.")
+    ended = read_results(spool)
+    results = {ref.key: ended.get(ref.key) for ref in manifest.batches}
+    known = [result for result in results.values() if result is not None]
+    counts = sum((result.counts for result in known), Counts())
+    counts = counts.with_(requests=counts.requests + _requests_before_batches(spool))
+    if len(known) == len(results):
+        _check(manifest, counts)
+    started = datetime.fromisoformat(str(manifest.run["started_at"]))
+    last = max((datetime.fromisoformat(item.finished_at) for item in known), default=started)
+    return RunSummary(
+        sync_key=sync_key,
+        mode=str(manifest.run["mode"]),
+        dry_run=not manifest.run["apply"],
+        batches=len(results),
+        failed_batches=tuple(
+            key for key, result in results.items() if result is None or result.status == "failed"
+        ),
+        counts=counts,
+        duration_s=max(((now or last) - started).total_seconds(), 0.0),
+        peak_rss_mb=max([own_peak_rss_mb, *(result.peak_rss_mb for result in known)]),
+    )
+
+
+def summarize_replay(setting: Setting, upserted: Sequence[Upserted]) -> RunSummary:
+    """What a backfill did, without the batches that other runs did before it."""
+    facts = read_run_facts(setting.spool)
+    return RunSummary(
+        sync_key=setting.config.key,
+        mode=str(facts["options"]["mode"]),
+        dry_run=not setting.options.apply,
+        batches=len(upserted),
+        failed_batches=tuple(item.batch for item in upserted if item.failure),
+        counts=sum((item.counts for item in upserted), Counts()),
+        duration_s=sum(item.duration_s for item in upserted),
+        peak_rss_mb=peak_rss_mb(),
+    )
+
+
+def _requests_before_batches(spool: Spool) -> int:
+    fetched, index = read_json(spool.root / "fetch.json"), read_json(spool.root / "index.json")
+    return sum(part["requests"] for part in (fetched, index) if part is not None)
+
+
+def _check(manifest: Manifest, counts: Counts) -> None:
+    if not manifest.records == counts.records == counts.accounted:
+        raise SyncPipelineError(
+            f"The figures do not add up: {manifest.records} records were fetched, {counts.records} "
+            f"reached a batch, and {counts.accounted} have a known fate ({counts}). Please report "
+            "this with the run's log; the spool is kept."
+        )
+
+
+def supersede_older_batches(setting: Setting) -> list[str]:
+    """Settle failed batches of earlier runs whose every key this whole, applied run fetched anew.
+
+    A replay would have nothing to write then: newer data is there, or this run's own failed batch
+    waits for it. Returns `<spool id>/<batch>` of what was settled.
+    """
+    manifest = read_manifest(setting.spool)
+    if manifest is None or not manifest.run["apply"] or manifest.run["options"]["limit"]:
+        return []
+    settled: list[str] = []
+    for older in list_spools(setting.storage_dir, setting.config.key):
+        facts = read_run_facts(older)
+        if not facts.get("apply") or facts["extraction"] >= manifest.run["extraction"]:
+            continue
+        older_manifest = read_manifest(older)
+        if older_manifest is None:
+            # Interrupted while fetching: the source was read anew from its start.
+            _settle_interrupted(setting, older)
+            settled.append(f"{older.spool_id}/fetch")
+            continue
+        for ref in unfinished_batches(older, older_manifest):
+            if any(True for _ in keys_not_in(setting.spool, filter(None, read_keys(ref)))):
+                continue
+            write_result(older, ref.key, _superseded(setting, ref.records))
+            settled.append(f"{older.spool_id}/{ref.key}")
+    return settled
+
+
+def _settle_interrupted(setting: Setting, older: Spool) -> None:
+    write_result(older, "fetch", _superseded(setting, 0))
+
+
+def _superseded(setting: Setting, records: int) -> BatchResult:
+    return BatchResult(
+        status="superseded",
+        counts=Counts(records=records, superseded=records),
+        run_id=setting.run_id,
+        finished_at=setting.clock().isoformat(timespec="milliseconds"),
+    )

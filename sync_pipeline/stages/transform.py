@@ -1,0 +1,98 @@
+"""Transform one batch: records to desired entries, failures to dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sync_pipeline.batches.reading import encode_desired, read_batch, write_lines
+from sync_pipeline.load.lookup import SpaceLookup
+from sync_pipeline.model import BatchRef, DeadLetter, DesiredEntry, SpooledRecord
+from sync_pipeline.stages.setting import Setting, open_client, read_target_model
+from sync_pipeline.transform import compile_mapping
+
+#: Conflicts that are named in the log; all are counted.
+CONFLICTS_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Transformed:
+    """What a batch came to; the desired entries themselves are in the spool."""
+
+    batch: BatchRef
+    #: Records in, those routed from later batches included.
+    records: int
+    desired: int
+    filtered: int
+    #: Merged into an earlier record with the same key.
+    duplicates: int
+    failed: int
+    conflicts: int
+    space_requests: int
+
+
+def transform(setting: Setting, batch: BatchRef) -> Transformed:
+    """Map a batch into the spool; idempotent.
+
+    Raises:
+        SpoolError: The batch is gone or damaged, or the disk is full.
+    """
+    target = read_target_model(setting.spool)
+    with open_client(setting) as client:
+        mapper = compile_mapping(
+            setting.config,
+            target,
+            variables=setting.environment.template_variables,
+            lookup=SpaceLookup(client),
+        )
+        tally = _Tally()
+        dead: list[DeadLetter] = []
+
+        def desired() -> Iterator[dict[str, Any]]:
+            for result in mapper.map_records(tally.count(read_batch(batch))):
+                if isinstance(result, DesiredEntry):
+                    tally.add(result)
+                    for conflict in result.conflicts[: CONFLICTS_NAMED - tally.named]:
+                        tally.named += 1
+                        setting.log.warning(
+                            "%s: records %d and %d with key %r differ in %s.%s; the first wins",
+                            setting.config.key, conflict.first_ordinal, conflict.ordinal,
+                            conflict.key, conflict.field, conflict.locale,
+                        )  # fmt: skip
+                    yield encode_desired(result)
+                elif isinstance(result, DeadLetter):
+                    dead.append(result)
+                else:
+                    tally.filtered += 1
+
+        write_lines(setting.spool.desired(batch.key), desired())
+        write_lines(setting.spool.mapping_failures(batch.key), (asdict(item) for item in dead))
+        return Transformed(
+            batch=batch,
+            records=tally.records,
+            desired=tally.desired,
+            filtered=tally.filtered,
+            duplicates=tally.duplicates,
+            failed=len(dead),
+            conflicts=tally.conflicts,
+            space_requests=client.requests,
+        )
+
+
+class _Tally:
+    """Figures of one batch while it is mapped."""
+
+    def __init__(self) -> None:
+        self.records = self.desired = self.filtered = self.duplicates = 0
+        self.conflicts = self.named = 0
+
+    def count(self, records: Iterator[SpooledRecord]) -> Iterator[SpooledRecord]:
+        for record in records:
+            self.records += 1
+            yield record
+
+    def add(self, entry: DesiredEntry) -> None:
+        self.desired += 1
+        self.duplicates += entry.merged
+        self.conflicts += len(entry.conflicts)

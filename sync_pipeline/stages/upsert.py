@@ -1,0 +1,203 @@
+"""Load one batch: compare, write what differs, publish, and record how it ended."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sync_pipeline.batches.reading import (
+    read_dead_letters,
+    read_desired,
+    read_keys,
+    read_lines,
+    write_lines,
+)
+from sync_pipeline.batches.results import BatchResult, read_result, read_run_facts, write_result
+from sync_pipeline.errors import SyncPipelineError
+from sync_pipeline.load.client import SpaceClient
+from sync_pipeline.load.index import open_index
+from sync_pipeline.load.outcome import Outcome
+from sync_pipeline.load.upsert import UpsertOptions, upsert_entries
+from sync_pipeline.memory import peak_rss_mb
+from sync_pipeline.model import Counts, DeadLetter
+from sync_pipeline.stages.index import IndexRef
+from sync_pipeline.stages.setting import Setting, open_client, open_sync_ledger
+from sync_pipeline.stages.transform import Transformed
+
+#: Dead letters carried in a step's metadata; the rest is in the spool (`sync-pipeline failed`).
+LETTERS_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Upserted:
+    """What one attempt at a batch did."""
+
+    batch: str
+    #: Of this attempt; the spool keeps the figures over all attempts.
+    counts: Counts
+    #: Written, but not published because somebody else's unpublished changes are on the entry.
+    publish_skipped: int
+    #: The first of them; all are in the spool.
+    dead_letters: tuple[DeadLetter, ...]
+    #: "" where the batch is done; else why it counts as failed.
+    failure: str
+    duration_s: float
+
+
+def upsert(setting: Setting, transformed: Transformed, index_ref: IndexRef) -> Upserted:
+    """Write and publish what a batch asks for, or in a dry run only say what would happen.
+
+    Idempotent: what an earlier attempt already wrote is found unchanged, and is published if that
+    was left to do.
+
+    Raises:
+        SpaceError: The space refuses everything (401, 403) or stays down. What was written until
+            then is recorded; the batch counts as failed.
+    """
+    started = time.monotonic()
+    tally = _Tally(setting, transformed)
+    try:
+        with open_client(setting) as client:
+            try:
+                _write(setting, client, transformed, index_ref, tally)
+            finally:
+                tally.requests += client.requests
+    except SyncPipelineError as error:
+        tally.stop(error)
+        tally.finish(started)
+        raise
+    return tally.finish(started)
+
+
+def _write(
+    setting: Setting,
+    client: SpaceClient,
+    transformed: Transformed,
+    index_ref: IndexRef,
+    tally: _Tally,
+) -> None:
+    batch, spool = transformed.batch.key, setting.spool
+    facts = read_run_facts(spool)
+    in_memory = facts["options"]["mode"] == "regular"
+    options = UpsertOptions(
+        apply=setting.options.apply,
+        publish=setting.options.publish,
+        concurrency=setting.options.concurrency,
+        extraction=facts["extraction"],
+    )
+    with (
+        open_index(Path(index_ref.path), in_memory=in_memory) as index,
+        open_sync_ledger(setting, client) as ledger,
+    ):
+        if index_ref.run_id != setting.run_id:
+            index.refresh(client, keys=list(dict.fromkeys(read_keys(transformed.batch))))
+        desired = read_desired(spool.desired(batch))
+        with spool.outcomes(batch).open("a", encoding="ascii") as done:
+            for outcome in upsert_entries(client, index, desired, options, ledger):
+                tally.add(outcome)
+                if setting.options.apply and outcome.action in ("created", "updated"):
+                    line = {"key": outcome.key, "action": outcome.action}
+                    if outcome.published:
+                        line["published"] = "yes"
+                    done.write(json.dumps(line) + "\n")
+
+
+class _Tally:
+    """Figures and dead letters of one attempt, and over all attempts."""
+
+    def __init__(self, setting: Setting, transformed: Transformed) -> None:
+        self._setting = setting
+        self._transformed = transformed
+        self._batch = transformed.batch.key
+        spool = setting.spool
+        self._previous = read_result(spool, self._batch)
+        self._earlier = {line["key"]: line for line in read_lines(spool.outcomes(self._batch))}
+        self.letters = list(read_dead_letters(spool.mapping_failures(self._batch)))
+        self.requests = transformed.space_requests
+        self._now: Counter[str] = Counter()
+        self._overall: Counter[str] = Counter()
+        self._skipped = 0
+
+    def add(self, outcome: Outcome) -> None:
+        self._now[outcome.action] += 1
+        self._now["published"] += outcome.published
+        earlier = self._earlier.get(outcome.key)
+        action, published = outcome.action, outcome.published
+        if earlier is not None and action == "unchanged":
+            action = earlier["action"]
+            published = published or "published" in earlier
+        self._overall[action] += 1
+        self._overall["published"] += published
+        self._skipped += bool(outcome.publish_skipped)
+        if outcome.dead_letter is not None:
+            self.letters.append(outcome.dead_letter)
+
+    def stop(self, error: SyncPipelineError) -> None:
+        """The attempt broke off: what it did not reach is failed, with the one reason."""
+        counts = self._counts(self._now)
+        missing = counts.records - counts.accounted
+        for figures in (self._now, self._overall):
+            figures["failed"] += missing
+        self.letters.append(
+            DeadLetter(
+                -1, "", "load", "", type(error).__name__, f"{missing} entries not reached: {error}"
+            )
+        )
+
+    def _counts(self, figures: Counter[str]) -> Counts:
+        transformed = self._transformed
+        return Counts(
+            records=transformed.records,
+            created=figures["created"],
+            updated=figures["updated"],
+            unchanged=figures["unchanged"],
+            superseded=figures["superseded"],
+            published=figures["published"],
+            failed=figures["failed"] + transformed.failed,
+            filtered=transformed.filtered,
+            duplicates=transformed.duplicates,
+            requests=self.requests,
+        )
+
+    def finish(self, started: float) -> Upserted:
+        """Record dead letters, then the result, for it says that the rest is there."""
+        setting, spool = self._setting, self._setting.spool
+        counts, overall = self._counts(self._now), self._counts(self._overall)
+        if self._previous is not None:
+            overall = overall.with_(requests=overall.requests + self._previous.counts.requests)
+        broke_off = any(letter.ordinal < 0 for letter in self.letters)
+        is_failed = broke_off or counts.failed > setting.options.max_failed_entries
+        failure = self._reason(counts.failed) if is_failed else ""
+        write_lines(spool.dead_letters(self._batch), (asdict(letter) for letter in self.letters))
+        seconds = time.monotonic() - started
+        write_result(
+            spool,
+            self._batch,
+            BatchResult(
+                status="failed" if is_failed else "done",
+                counts=overall,
+                run_id=setting.run_id,
+                finished_at=setting.clock().isoformat(timespec="milliseconds"),
+                reason=failure,
+                attempts=self._previous.attempts + 1 if self._previous else 1,
+                duration_s=seconds,
+                peak_rss_mb=peak_rss_mb(),
+            ),
+        )
+        return Upserted(
+            batch=self._batch,
+            counts=counts,
+            publish_skipped=self._skipped,
+            dead_letters=tuple(self.letters[:LETTERS_SHOWN]),
+            failure=failure,
+            duration_s=seconds,
+        )
+
+    def _reason(self, failed: int) -> str:
+        common = Counter(f"{letter.error_id}: {letter.message}" for letter in self.letters)
+        text, times = common.most_common(1)[0]
+        others = f" (and {len(common) - 1} other reasons)" if len(common) > 1 else ""
+        return f"{failed} entries failed; {times} x {text}{others}"

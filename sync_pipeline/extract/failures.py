@@ -55,7 +55,9 @@ def describe_failure(err: BaseException, timeout_s: float) -> str:
     """
     for cause in _causes(err):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not valid ({cause.verify_message})"
+            # Set by OpenSSL, such as "self-signed certificate".
+            reason = getattr(cause, "verify_message", "") or "verification failed"
+            return f"its certificate is not valid ({reason})"
         if isinstance(cause, ssl.SSLError):
             return f"TLS failed ({cause.reason or type(cause).__name__})"
         if isinstance(cause, urllib3.exceptions.NameResolutionError | socket.gaierror):

@@ -132,7 +132,7 @@ class SourceHttp:
             try:
                 with self.open(request, home=home) as answer:
                     return read(answer)
-            except TransientFailure as failure:  # noqa: PERF203  # a retry is a loop
+            except TransientFailure as failure:
                 attempts.wait(failure)
 
     @contextmanager

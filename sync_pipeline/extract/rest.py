@@ -244,7 +244,7 @@ class RestSource:
                         attempts.note_progress()
                         yield row
                     return
-            except TransientFailure as failure:  # noqa: PERF203  # a retry is a loop
+            except TransientFailure as failure:
                 attempts.wait(failure)
 
     def _advance(

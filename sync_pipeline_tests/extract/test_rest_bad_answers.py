@@ -1,0 +1,193 @@
+"""Answers that are not what was declared: a clear error that names file, URL, status and the fix."""
+
+# ruff: noqa: SIM117  # the outer `with` is the server, the inner one the claim
+
+import gzip
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sync_pipeline.errors import SourceDataError, SourceError
+from sync_pipeline_tests.extract.api import Catalogue, Reply, numbered, serve
+from sync_pipeline_tests.extract.sources import config_of, fetch_all, pagination_of
+
+PAGED = [None, "offset"]
+HTML = Reply(b"<!doctype html><title>Log in s3cret</title>", headers={"Content-Type": "text/html"})
+
+
+def fail(reply, style, **values):
+    block = pagination_of(style) if style else None
+    with serve(lambda _r: reply) as api, pytest.raises(SourceDataError) as caught:
+        fetch_all(config_of(api.url + "/x?key=s3cret", pagination=block, **values))
+    assert len(api.requests) == 1, "what cannot help was tried again"
+    return str(caught.value), caught.value
+
+
+@pytest.mark.parametrize("style", PAGED)
+@pytest.mark.parametrize(
+    ("reply", "text"),
+    [
+        (HTML, "answered HTML.*check endPoint, headers and auth"),
+        (Reply(b"<?xml version='1.0'?><a/>", headers={"Content-Type": "text/xml"}), "XML"),
+        (Reply(b""), "no valid JSON"),
+        (Reply(b"   "), "no valid JSON"),
+        (Reply(b'{"items": [{"id": 1}, {"id"'), "no valid JSON"),
+        (Reply(b'{"items": [{"id": NaN}]}'), "no valid JSON"),
+        (Reply({"data": []}), "nothing at resultsJsonPath 'items'.*the keys data|there is nothing"),
+        (Reply({"items": [1, 2]}), "record 0.*is a number, not an object"),
+        (Reply({"items": "none"}), "is a text, neither an array"),
+        (Reply(b"\xff\xfe\xfa{"), "utf|JSON"),
+        (Reply(b'{"items": []}', headers={"Content-Type": "application/json; charset=klingon"}),
+         "charset 'klingon'"),
+    ],
+    ids=["html", "xml", "empty", "blank", "truncated", "nan", "path", "rows", "scalar", "utf",
+         "charset"],
+)  # fmt: skip
+def test_an_answer_that_is_not_what_was_declared(style, reply, text):
+    message, error = fail(reply, style)
+    assert message.startswith("configs/things.yaml: ")
+    assert "http://127.0.0.1" in message
+    assert "(status 200, Content-Type " in message
+    assert error.status == 200
+    assert "s3cret" not in message
+    with pytest.raises(SourceDataError, match=text):
+        raise error
+
+
+@pytest.mark.parametrize("style", PAGED)
+def test_html_instead_of_csv(style):
+    message, _ = fail(HTML, style, resultsFormat="csv", resultsJsonPath=None)
+    assert "resultsFormat is csv, but the source answered HTML" in message
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "text"),
+    [
+        ("totalPath", {"items": [{}], "count": 3}, "nothing at 'total'.*the keys items, count"),
+        ("totalPath", {"items": [{}], "total": "many"}, "totalPath is no whole number"),
+        ("totalPath", {"items": [{}], "total": True}, "totalPath is no whole number"),
+        ("totalPath", {"items": [{}], "total": -1}, "totalPath is no whole number"),
+        ("totalPath", {"items": [{}], "total": 1.5}, "totalPath is no whole number"),
+        ("totalPath", {"items": [{}], "total": [1]}, "totalPath is no whole number"),
+        ("totalPagesPath", {"items": [{}]}, "nothing at 'total'.*resultsTotalPagesPath"),
+        ("hasMorePath", {"items": [{}], "total": "perhaps"}, "hasMorePath is no boolean"),
+        ("hasMorePath", {"items": [{}], "total": {}}, "hasMorePath is no boolean"),
+    ],
+)
+def test_declared_values_that_make_no_sense(path, body, text):
+    block = {**pagination_of("offset"), path: "total"}
+    with serve(lambda _r: Reply(body)) as api:
+        with pytest.raises(SourceDataError, match=rf"configs/things\.yaml: GET .*{text}"):
+            fetch_all(config_of(api.url, pagination=block))
+
+
+@pytest.mark.parametrize("total", [25, "25", 25.0])
+def test_a_total_may_be_spelled_as_text(total):
+    catalogue = Catalogue(numbered(25))
+
+    def route(request):
+        reply = catalogue(request)
+        return Reply({**reply.body, "total": total})
+
+    with serve(route) as api:
+        config = config_of(api.url, pagination=pagination_of("offset", ("total",)))
+        assert fetch_all(config) == numbered(25)
+    assert len(api.requests) == 3
+
+
+def test_a_cursor_that_is_an_object_is_an_error():
+    with serve(lambda _r: Reply({"items": [{}], "meta": {"next": {"a": 1}}})) as api:
+        with pytest.raises(SourceDataError, match="cursorPath is neither a text nor a number"):
+            fetch_all(config_of(api.url, pagination=pagination_of("cursor")))
+
+
+@pytest.mark.parametrize("end", [None, "", False])
+def test_a_cursor_may_end_as_null_as_empty_text_or_as_false(end):
+    with serve(lambda _r: Reply({"items": [{"id": 1}], "meta": {"next": end}})) as api:
+        assert fetch_all(config_of(api.url, pagination=pagination_of("cursor"))) == [{"id": 1}]
+
+
+def test_numeric_cursors_are_sent_as_they_are_written():
+    def route(request):
+        at = request.query.get("cursor")
+        return Reply({"items": [{"at": at}], "meta": {"next": 17 if at is None else None}})
+
+    with serve(route) as api:
+        records = fetch_all(config_of(api.url, pagination=pagination_of("cursor")))
+    assert records == [{"at": None}, {"at": "17"}]
+
+
+@pytest.mark.parametrize("style", PAGED)
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_an_answer_longer_than_its_bound_is_an_error(style, packed):
+    data = json.dumps({"items": [{"id": 1, "text": "x" * 5000}]}).encode()
+    headers = {"Content-Encoding": "gzip"} if packed else {}
+    reply = Reply(gzip.compress(data) if packed else data, headers=headers)
+    message, _ = fail(reply, style, maxResponseBytes=2000)
+    assert "maxResponseBytes (2,000 bytes)" in message
+
+
+@pytest.mark.parametrize("style", PAGED)
+@pytest.mark.parametrize("how", ["encoding", "file"])
+def test_gzip_is_unpacked(style, how):
+    headers = (
+        {"Content-Encoding": "gzip"} if how == "encoding" else {"Content-Type": "application/gzip"}
+    )
+    body = gzip.compress(json.dumps({"items": numbered(3)}).encode())
+    block = pagination_of(style) if style else None
+    with serve(lambda _r: Reply(body, headers=headers)) as api:
+        assert fetch_all(config_of(api.url, pagination=block)) == numbered(3)
+
+
+def test_gzip_that_is_none_is_an_error():
+    reply = Reply(b'{"items": []}', headers={"Content-Encoding": "gzip"})
+    with serve(lambda _r: reply) as api:
+        with pytest.raises(SourceError, match="Content-Encoding cannot be undone"):
+            fetch_all(config_of(api.url, retries=1))
+
+
+def test_a_bad_page_later_on_names_that_page():
+    catalogue = Catalogue(numbered(30))
+
+    def route(request):
+        return HTML if request.query["offset"] == "20" else catalogue(request)
+
+    with serve(route) as api:
+        with pytest.raises(SourceDataError, match=r"limit=10&offset=20.*answered HTML"):
+            fetch_all(config_of(api.url, pagination=pagination_of("offset")))
+
+
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.binary(max_size=200)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["items", "total", "meta", "next", "x"]), inner, max_size=4
+            )
+        ),
+        max_leaves=8,
+    ).map(lambda value: json.dumps(value).encode()),
+    st.sampled_from(["offset", "cursor", "next_url", None]),
+)
+def test_law_whatever_the_body_there_is_no_traceback(body, style):
+    block = pagination_of(style, ("total",)) if style else None
+    calls = {"n": 0}
+
+    def route(_request):
+        calls["n"] += 1
+        return Reply(body) if calls["n"] < 3 else Reply({"items": [], "total": 0})
+
+    with serve(route) as api:
+        message = "configs/things.yaml"
+        try:
+            fetch_all(config_of(api.url, retries=0, pagination=block))
+        except SourceError as err:
+            message = str(err)
+    assert "configs/things.yaml" in message

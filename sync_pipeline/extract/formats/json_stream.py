@@ -48,6 +48,11 @@ _SUSPECT: Final = re.compile(
 )
 
 
+#: A SystemError is how the C extension reports an integer with more digits than Python converts.
+_PARSER_ERRORS: Final = (ijson.JSONError, ValueError, ArithmeticError, SystemError, StopIteration)
+_BROKEN: Final = object()
+
+
 class _BrokenError(ValueError):
     """The text is no JSON; becomes a `SourceDataError` once the number of good records is known."""
 
@@ -94,16 +99,28 @@ def load_text(text: bytes, answer: Answer) -> Any:
         _raise_broken(err, answer, None)
 
 
-_BROKEN: Final = object()
-
-
 def _load(text: bytes) -> Any:
     if _SUSPECT.search(text):
         return _BROKEN
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        document = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return _BROKEN
+    return _BROKEN if _is_too_deep(document) else document
+
+
+def _is_too_deep(document: Any) -> bool:
+    level = [document] if type(document) in (dict, list) else []
+    for _ in range(MAX_DEPTH + 1):
+        if not level:
+            return False
+        level = [
+            inner
+            for container in level
+            for inner in (container.values() if type(container) is dict else container)
+            if type(inner) in (dict, list)
+        ]
+    return True
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -118,8 +135,6 @@ def _utf8(body: Body, answer: Answer) -> Body:
 def _stream_rows(
     source: io.RawIOBase, answer: Answer, steps: Steps, path: str, skip: int
 ) -> Iterator[Row]:
-    while steps and steps[-1] is Each.ITEM:
-        steps = steps[:-1]  # the elements of the array: what an array gives anyway
     done = 0
     try:
         events = chain.from_iterable(_event_lists(read_chunks(source, CHUNK)))
@@ -241,7 +256,7 @@ def _build(events: Iterator[_Event], root: Any) -> Any:
         else:
             container.append(child)
         if event in ("start_map", "start_array"):
-            if len(stack) > MAX_DEPTH:
+            if len(stack) >= MAX_DEPTH:
                 raise _BrokenError(f"it nests deeper than {MAX_DEPTH} levels")
             stack.append(container)
             container = child
@@ -266,25 +281,36 @@ def _event_lists(chunks: Iterable[bytes]) -> Iterator[list[_Event]]:
         for chunk in chunks:
             try:
                 parser.send(chunk)
-            except (ijson.JSONError, ValueError, ArithmeticError, StopIteration) as err:
-                yield list(events)
+            except _PARSER_ERRORS as err:
+                yield _sound_events(events, err)
                 raise _BrokenError(_reason(err)) from err
             yield list(events)
             del events[:]
         try:
             parser.close()
-        except (ijson.JSONError, ValueError, ArithmeticError) as err:
-            yield list(events)
-            raise _BrokenError("it ends too early") from err
+        except _PARSER_ERRORS as err:
+            yield _sound_events(events, err)
+            is_number = not isinstance(err, ijson.JSONError)
+            raise _BrokenError(_reason(err) if is_number else "it ends too early") from err
+        yield list(events)  # a number at the very end is only known here
     finally:
         _close_quietly(parser)
+
+
+def _sound_events(events: list[_Event], err: Exception) -> list[_Event]:
+    """The events before an error. When a number cannot be converted, ijson 3.6 leaves an event
+    without a value behind, and whoever touches that value crashes the interpreter.
+    """
+    if not isinstance(err, ijson.JSONError) and events and events[-1][0] == "number":
+        return events[:-1]
+    return list(events)
 
 
 def _close_quietly(parser: Any) -> None:
     """Closing a parser before its end reports the missing rest, which nobody asked for here."""
     try:
         parser.close()
-    except (ijson.JSONError, ValueError, ArithmeticError):
+    except _PARSER_ERRORS:
         return
 
 
@@ -298,7 +324,7 @@ def _reason(err: Exception) -> str:
         return "it has NaN or Infinity, which are no JSON"
     if "UTF8" in lines[0]:
         return "its bytes are no UTF-8, and no other charset is declared"
-    if isinstance(err, ArithmeticError | ValueError) and not isinstance(err, ijson.JSONError):
+    if not isinstance(err, ijson.JSONError):
         return "it has a number that is too long"
     return lines[0].removeprefix("b'").rstrip(".'\" ")
 
@@ -323,7 +349,7 @@ def _raise_missing(
     walked = "$" + "".join(spell_step(step) for step in steps[: max(level, 0)])
     if other:
         place = f"{walked} is {other}"
-    elif isinstance(steps[level], str):
+    elif level >= 0 and isinstance(steps[level], str):
         place = f"{walked} is an object with {list_keys(seen_keys.get(level + 1, []))}"
     else:
         place = describe_place([], walked).replace(" of 0", " too short for it")

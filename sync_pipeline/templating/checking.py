@@ -7,7 +7,7 @@ been rewritten so that methods, loops and `~` go through the bounded forms of `s
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.environment import Environment
@@ -21,6 +21,8 @@ from sync_pipeline.templating.suggestions import did_you_mean
 #: Longest template source, in characters.
 MAX_SOURCE = 100_000
 _METHOD_NAMES = frozenset().union(*METHODS.values())
+_ANY_MEMBERS: Mapping[str, Collection[str]] = {}
+_GUARDS = frozenset({"default", "d", "coalesce", "object.default", "defined", "undefined"})
 _NO_FILES: dict[type[nodes.Node], str] = {
     nodes.Include: "include", nodes.Import: "import", nodes.FromImport: "from ... import",
     nodes.Extends: "extends", nodes.Block: "block",
@@ -32,7 +34,11 @@ class TemplateProblem(Exception):  # noqa: N818  # internal: becomes a MappingEr
 
 
 def parse_checked(
-    source: str, *, environment: TemplateEnvironment, names: Collection[str]
+    source: str,
+    *,
+    environment: TemplateEnvironment,
+    names: Collection[str],
+    members: Mapping[str, Collection[str]] = _ANY_MEMBERS,
 ) -> nodes.Template:
     """The checked and rewritten syntax tree of a template.
 
@@ -40,6 +46,7 @@ def parse_checked(
         source: Jinja2, or Scriban where it can be translated.
         environment: Knows the filters, tests and functions.
         names: The root variables that the template may use.
+        members: What `root.NAME` may be, for roots of which all names are known (`var`).
 
     Raises:
         TemplateProblem: The source does not compile or names what cannot exist.
@@ -50,6 +57,7 @@ def parse_checked(
         tree = environment.parse(source)
         rewritten = _Rewriter(environment, _shadowing(tree, names)).visit(tree)
         _check_roots(rewritten, environment, names)
+        _check_members(rewritten, members)
     except TemplateSyntaxError as err:
         line = f" in line {err.lineno}" if source.count("\n") else ""
         raise TemplateProblem(f"the template does not compile: {err.message}{line}") from err
@@ -66,6 +74,40 @@ def _check_roots(tree: nodes.Template, environment: Environment, names: Collecti
         raise TemplateProblem(
             f'unknown variable "{name}"{did_you_mean(name, [*names, *namespaces])}'
         )
+
+
+def _check_members(tree: nodes.Template, members: Mapping[str, Collection[str]]) -> None:
+    for node in tree.find_all(nodes.Getattr):
+        if isinstance(node.node, nodes.Name) and node.node.name in members:
+            known = members[node.node.name]
+            if node.attr not in known:
+                name = f"{node.node.name}.{node.attr}"
+                raise TemplateProblem(f'unknown variable "{name}"{did_you_mean(node.attr, known)}')
+
+
+def find_unset_variables(tree: nodes.Template, variables: Collection[str]) -> list[str]:
+    """Names used as `config.NAME` that are not set, where the template has no fallback for them."""
+    guarded: set[str] = set()
+    for node in tree.find_all((nodes.Filter, nodes.Test)):
+        if node.name in _GUARDS and isinstance(node.node, nodes.Getattr):
+            guarded.add(node.node.attr)
+    used = {
+        node.attr
+        for node in tree.find_all(nodes.Getattr)
+        if isinstance(node.node, nodes.Name) and node.node.name == "config"
+    }
+    return sorted(used - guarded - set(variables))
+
+
+def find_members(tree: nodes.Template, root: str) -> frozenset[str] | None:
+    """The names used as `root.NAME`; None where `root` is also used in another way."""
+    uses = sum(node.name == root for node in tree.find_all(nodes.Name))
+    names = [
+        node.attr
+        for node in tree.find_all(nodes.Getattr)
+        if isinstance(node.node, nodes.Name) and node.node.name == root
+    ]
+    return frozenset(names) if uses == len(names) else None
 
 
 def filter_namespaces(environment: Environment) -> frozenset[str]:

@@ -6,7 +6,10 @@ from functools import lru_cache
 
 from jinja2.utils import Cycler, Joiner, Namespace
 
+from sync_pipeline.model import EntryLookup
+from sync_pipeline.templating.cute_functions import build_cute_functions
 from sync_pipeline.templating.jinja_filters import build_filters, build_tests, concatenated
+from sync_pipeline.templating.lookups import SpaceAnswers
 from sync_pipeline.templating.sandbox import TemplateEnvironment, bounded_range, counted
 from sync_pipeline.templating.text import EmptyValue, MissingValue, to_text
 
@@ -15,8 +18,15 @@ CONCATENATE = "~"
 COUNT_TURNS = "for"
 
 
-def build_environment() -> TemplateEnvironment:
-    """A new environment; compile any number of templates in it, from any thread."""
+def build_environment(
+    lookup: EntryLookup | None = None, default_locale: str | None = None
+) -> TemplateEnvironment:
+    """A new environment; compile any number of templates in it, from any thread.
+
+    Args:
+        lookup: What `cute.entries_exist` and its like ask; None: they fail when rendered.
+        default_locale: Whose values they compare.
+    """
     environment = TemplateEnvironment(
         autoescape=False,
         undefined=MissingValue,
@@ -27,6 +37,7 @@ def build_environment() -> TemplateEnvironment:
     )
     environment.filters.clear()
     environment.filters.update(build_filters())
+    environment.filters.update(build_cute_functions(SpaceAnswers(lookup, default_locale)))
     environment.filters.update({CONCATENATE: concatenated, COUNT_TURNS: counted})
     environment.tests.clear()
     environment.tests.update(build_tests())

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, time
 from typing import Any
 
-from jinja2 import Undefined, pass_context
+from jinja2 import Undefined, nodes, pass_context
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
@@ -84,6 +85,22 @@ _LIVE_OBJECTS = (LoopContext, Namespace, Cycler, Joiner, Macro)
 _DATE_PARTS = frozenset(["year", "month", "day", "hour", "minute", "second", "microsecond"])
 
 
+class _PlainOutput(CodeGenerator):
+    """Generates code without a `str()` around every value: `finalize` gives text already."""
+
+    def _output_child_pre(
+        self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo
+    ) -> None:
+        del node, frame
+        self.write(finalize.src or "str(")
+
+    def _output_child_post(
+        self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo
+    ) -> None:
+        del node, frame, finalize
+        self.write(")")
+
+
 class RecordContext(Context):
     """A context that counts loop turns, so that it can be reused record after record."""
 
@@ -94,6 +111,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
     """See the module. `build_environment` fills it with filters, tests and globals."""
 
     context_class = RecordContext
+    code_generator_class = _PlainOutput
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     @staticmethod

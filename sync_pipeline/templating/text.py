@@ -129,6 +129,8 @@ def to_text(value: Any) -> str:
 
 def to_json(value: Any, indent: int | None = None) -> str:
     """JSON of a value, in Unicode; what is missing is null."""
+    if indent is None:
+        return _encode(value)
     return json.dumps(value, ensure_ascii=False, indent=indent, default=_json_default)
 
 
@@ -162,3 +164,7 @@ def _json_default(value: Any) -> Any:
 def _refuse(value: Any) -> NoReturn:
     kind = "a function (call it with parentheses)" if callable(value) else type(value).__name__
     raise template_error(f"cannot put a value of this kind into text: {kind}")
+
+
+#: Made once: `json.dumps` with options makes an encoder per call, which costs more than the list.
+_encode = json.JSONEncoder(ensure_ascii=False, default=_json_default).encode

@@ -1,0 +1,168 @@
+"""What templates ask of the space, answered from whole content types that are read once.
+
+A look-up never costs a request per record: the first question about a content type reads all of
+it, for this run, whatever the number of records.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
+from threading import Lock
+from typing import Any, NamedTuple, TypeVar
+
+from sync_pipeline.errors import RecordError
+from sync_pipeline.model import EntryLookup, canonical_key
+from sync_pipeline.templating.text import template_error
+
+_T = TypeVar("_T")
+_KM_PER_DEGREE = 6371.0088 * math.pi / 180
+
+
+class _Match(NamedTuple):
+    key: str
+    entry: Mapping[str, Any]
+
+
+class SpaceAnswers:
+    """Answers the `cute` functions that look into the space. May be shared by threads."""
+
+    def __init__(self, lookup: EntryLookup | None, default_locale: str | None) -> None:
+        """Take the source of entries.
+
+        Args:
+            lookup: None: every question is an error of the record that asks.
+            default_locale: Whose values are meant where a field is named without locale; None:
+                the first locale that has one.
+        """
+        self._lookup = lookup
+        self._default_locale = default_locale
+        self._answers: dict[Hashable, Any] = {}
+        self._lock = Lock()
+
+    def count(self, content_type: str, field: str, value: str) -> int:
+        """How many entries have that value, exactly, in a field."""
+
+        def read() -> Counter[str]:
+            values = (self._value(entry, field) for entry in self._entries(content_type))
+            return Counter(canonical_key(value) for value in values if value is not None)
+
+        return self._once(("count", content_type, field), read)[value]
+
+    def is_near(
+        self, content_type: str, field: str, radius_km: float, lat: float, lon: float
+    ) -> bool:
+        """Whether an entry's location lies within the box around a point, `radius_km` each way."""
+
+        def read() -> list[tuple[float, float]]:
+            places = (self._value(entry, field) for entry in self._entries(content_type))
+            return [
+                (float(place["lat"]), float(place["lon"]))
+                for place in places
+                if isinstance(place, Mapping) and "lat" in place and "lon" in place
+            ]
+
+        places = self._once(("near", content_type, field), read)
+        height = radius_km / _KM_PER_DEGREE
+        shrink = math.cos(math.radians(lat))
+        # Near a pole the box goes all around.
+        width = height / shrink if shrink > height / 180 else 180.0
+        return any(
+            abs(place_lat - lat) <= height
+            and abs((place_lon - lon + 180) % 360 - 180) <= min(width, 180)
+            for place_lat, place_lon in places
+        )
+
+    def find(self, content_type: str, field: str, value: str) -> Mapping[str, Any] | None:
+        """The entry with that value in a field, ignoring case; the first where there are more."""
+
+        def read() -> dict[str, Mapping[str, Any]]:
+            found: dict[str, Mapping[str, Any]] = {}
+            for entry in self._entries(content_type):
+                key = self._value(entry, field)
+                if key is not None:
+                    found.setdefault(canonical_key(key).casefold(), entry)
+            return found
+
+        answer: Mapping[str, Any] | None = self._once(("find", content_type, field), read).get(
+            value.casefold()
+        )
+        return answer
+
+    def value(self, entry: Mapping[str, Any], field: str) -> Any:
+        """The value of a field of an entry; `$id` is its id."""
+        return self._value(entry, field)
+
+    def _entries(self, content_type: str) -> list[Mapping[str, Any]]:
+        def read() -> list[Mapping[str, Any]]:
+            if self._lookup is None:
+                raise template_error(
+                    "functions that look into the space are not available in this template"
+                )
+            return list(self._lookup.entries(content_type))
+
+        return self._read_once(("entries", content_type), read)
+
+    def _value(self, entry: Mapping[str, Any], field: str) -> Any:
+        if field.casefold() in {"$id", "sys.id"}:
+            return entry.get("id")
+        name, _, locale = field.removeprefix("fields.").partition(".")
+        values = entry.get(name)
+        if not isinstance(values, Mapping):
+            return values if name == "id" and not locale else None
+        if locale or self._default_locale:
+            return values.get(locale or self._default_locale)
+        return next((value for value in values.values() if value is not None), None)
+
+    def _once(self, question: Hashable, read: Callable[[], _T]) -> _T:
+        with self._lock:
+            return self._read_once(question, read)
+
+    def _read_once(self, question: Hashable, read: Callable[[], _T]) -> _T:
+        # The lock is held: threads that ask the same wait for one answer instead of reading twice.
+        if question not in self._answers:
+            self._answers[question] = read()
+        answer: _T = self._answers[question]
+        return answer
+
+
+def lookup_list(
+    answers: SpaceAnswers,
+    values: str,
+    *,
+    content_type: str,
+    match_field: str,
+    return_field: str,
+    default: str | None,
+) -> str:
+    """The entries behind a comma-separated list, as a sorted, comma-separated list.
+
+    Args:
+        answers: Where entries are looked up.
+        values: Split at `,`, trimmed; blank means `default`.
+        content_type: Of the entries.
+        match_field: Whose value is compared, ignoring case.
+        return_field: Whose value is returned; `$id` for the id.
+        default: The *key* that stands for a value that no entry has.
+
+    Raises:
+        RecordError: A value is unknown and so is the default.
+    """
+    text = values if values.strip() else (default or "")
+    keys = [piece.strip() for piece in text.split(",") if piece.strip()]
+    results = []
+    for key in keys:
+        entry = answers.find(content_type, match_field, key)
+        if entry is None and default:
+            entry = answers.find(content_type, match_field, default.strip())
+        if entry is None:
+            raise _unknown(key, content_type, match_field, default)
+        results.append(canonical_key(answers.value(entry, return_field)))
+    return ",".join(sorted(results))
+
+
+def _unknown(key: str, content_type: str, field: str, default: str | None) -> RecordError:
+    shown = key if len(key) <= 40 else key[:37] + "..."
+    fallback = f', nor the default "{default}"' if default else ", and there is no default"
+    return template_error(f'no entry of "{content_type}" has "{shown}" as {field}{fallback}')

@@ -1,0 +1,88 @@
+"""The sample rows of a config file (`tests`) and the fields they must give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sync_pipeline.config.model import SampleTest, SyncConfig
+from sync_pipeline.errors import RecordError
+from sync_pipeline.templating.text import to_text
+from sync_pipeline.transform.field_paths import parse_field_path
+from sync_pipeline.transform.mapper import Mapper
+from sync_pipeline.transform.merging import MappedRecord, value_at
+from sync_pipeline.transform.slots import resolve_slot
+from sync_pipeline.transform.values import Converter, read_entry_id
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFailure:
+    """One field of one sample that is not as the file says."""
+
+    #: Name of the sample, or `tests[2]`.
+    sample: str
+    #: As written in `expect`; "" where the whole row fails.
+    field: str
+    expected: Any
+    actual: Any
+    #: Why there is no value to compare with; "" where there is one.
+    reason: str = ""
+
+
+def run_samples(mapper: Mapper, config: SyncConfig) -> list[SampleFailure]:
+    """Map the sample rows; fields that a sample does not name are not compared.
+
+    Expected values may be written as they come from the API or as a template would put them out
+    (the id of a link, Markdown of a rich text). null means: not set.
+    """
+    failures: list[SampleFailure] = []
+    for index, sample in enumerate(config.tests):
+        failures += _run(mapper, sample, sample.name or f"tests[{index}]")
+    return failures
+
+
+def _run(mapper: Mapper, sample: SampleTest, name: str) -> list[SampleFailure]:
+    try:
+        mapped = mapper.map_row(sample.row)
+    except RecordError as err:
+        return [SampleFailure(name, err.field, sample.expect, None, str(err))]
+    if mapped is None:
+        reason = "filterExpression leaves the row out"
+        return [SampleFailure(name, "", sample.expect, None, reason)]
+    failures = []
+    for field, expected in sample.expect.items():
+        failure = _compare(mapper, mapped, name, field, expected)
+        if failure:
+            failures.append(failure)
+    return failures
+
+
+def _compare(
+    mapper: Mapper, mapped: MappedRecord, name: str, field: str, expected: Any
+) -> SampleFailure | None:
+    try:
+        actual, convert = _read_field(mapper, mapped, field)
+    except ValueError as err:
+        return SampleFailure(name, field, expected, None, str(err))
+    if actual == expected:
+        return None
+    if actual is not None and expected is not None and convert is not None:
+        try:
+            if convert(to_text(expected)) == actual:
+                return None
+        except RecordError as err:
+            return SampleFailure(name, field, expected, actual, str(err))
+    return SampleFailure(name, field, expected, actual)
+
+
+def _read_field(mapper: Mapper, mapped: MappedRecord, name: str) -> tuple[Any, Converter | None]:
+    path = parse_field_path(name)
+    if path.is_entry_id:
+        return mapped.entry_id, read_entry_id
+    field = mapper.target.content_type.field(path.field)
+    if field is not None and field.type == "Location" and not path.part:
+        slot = resolve_slot(f"{name}.lat", mapper.target)
+        return value_at(mapped.fields, slot.field, slot.locale), None
+    slot = resolve_slot(name, mapper.target)
+    value = value_at(mapped.fields, slot.field, slot.locale)
+    return (value[slot.part] if slot.part and value else value), slot.convert

@@ -23,6 +23,7 @@ from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.pagination import ResolvedPagination
 from sync_pipeline.errors import SourceDataError
 from sync_pipeline.extract.bodies import Answer
+from sync_pipeline.extract.fast_json import UNSURE, load_fast
 from sync_pipeline.extract.formats import load_document, read_records, select_rows, value_at
 from sync_pipeline.extract.formats.json_path import compile_steps, describe_miss
 from sync_pipeline.extract.paging import PageFacts
@@ -91,12 +92,14 @@ def read_body(
 def _read_small(
     body: bytes, answer: Answer, config: SyncConfig, plan: ResolvedPagination
 ) -> SmallBody:
-    document = load_document(
-        io.BytesIO(body),
-        config,
-        content_type_header=answer.content_type,
-        url=answer.redacted_url,
-    )
+    document = load_fast(body, answer.content_type)
+    if document is UNSURE:
+        document = load_document(
+            io.BytesIO(body),
+            config,
+            content_type_header=answer.content_type,
+            url=answer.redacted_url,
+        )
     records = select_rows(document, config.results_json_path, where=f"{answer.name}: ")
 
     def find(path: str) -> Any:

@@ -1,0 +1,58 @@
+"""The short way for ordinary JSON pages: orjson, wherever it reads exactly what `json` would.
+
+orjson takes a third of the time, but rounds integers beyond 64 bits and goes deeper than a spool
+line may. Such texts, and all that are no JSON, are left to the careful reader in `formats`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import orjson
+
+from sync_pipeline.extract.formats.json_stream import MAX_DEPTH
+
+#: What `load_fast` gives for a text that it leaves to the careful reader.
+UNSURE: Final = object()
+
+_CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?([^\s;\"']+)", re.IGNORECASE)
+#: Every digit as 0, all else as a blank: long integers are found by one fast search.
+_DIGITS: Final = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
+#: 64 bits hold every integer of fewer digits than these.
+_LONG: Final = b"0" * 19
+
+
+def load_fast(body: bytes, content_type: str | None) -> Any:
+    """The document, or `UNSURE`.
+
+    Args:
+        body: Text of JSON, Content-Encoding undone.
+        content_type: The header; another charset than UTF-8 is left to the careful reader.
+    """
+    charset = _CHARSET.search(content_type or "")
+    if charset and charset.group(1).lower() not in ("utf-8", "utf8", "us-ascii", "ascii"):
+        return UNSURE
+    if _LONG in body.translate(_DIGITS):
+        return UNSURE
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return UNSURE
+    return document if _is_shallow(document) else UNSURE
+
+
+def _is_shallow(document: Any) -> bool:
+    """Whether the document has less than `MAX_DEPTH` levels."""
+    level = [document]
+    for _ in range(MAX_DEPTH - 1):
+        level = [
+            inner
+            for container in level
+            if type(container) in (dict, list)
+            for inner in (container.values() if type(container) is dict else container)
+            if type(inner) in (dict, list)
+        ]
+        if not level:
+            return True
+    return False

@@ -1,0 +1,52 @@
+"""The short way reads what the careful one reads, or leaves it alone."""
+
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync_pipeline.extract.fast_json import UNSURE, load_fast
+from sync_pipeline.extract.formats import load_document
+from sync_pipeline_tests.extract.sources import config_of
+
+CONFIG = config_of("http://127.0.0.1:9")
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(VALUES, st.booleans())
+def test_law_both_ways_give_the_same(value, ascii_only):
+    body = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    document = load_fast(body, "application/json")
+    if document is not UNSURE:
+        careful = load_document(io.BytesIO(body), CONFIG, content_type_header="application/json")
+        assert repr(document) == repr(careful)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"12345678901234567890", b"[1e999]", b"[NaN]", b'"\\ud800"', b"", b"{", b"\xff", b"<html>",
+        b"[" * 600 + b"]" * 600, b"\xef\xbb\xbf[]", "[1]".encode("utf-16"),
+    ],
+)  # fmt: skip
+def test_what_orjson_reads_otherwise_is_left_to_the_careful_reader(body):
+    assert load_fast(body, None) is UNSURE
+
+
+@pytest.mark.parametrize("charset", ["latin-1", "utf-16", "klingon"])
+def test_another_charset_is_left_to_the_careful_reader(charset):
+    assert load_fast(b"[]", f"application/json; charset={charset}") is UNSURE
+
+
+@pytest.mark.parametrize("header", [None, "", "application/json", 'x/y; charset="UTF-8"'])
+def test_an_ordinary_page_goes_the_short_way(header):
+    assert load_fast('{"a": ["ü", 18446744073, 1.5]}'.encode(), header) == {
+        "a": ["ü", 18446744073, 1.5]
+    }

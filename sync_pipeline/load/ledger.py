@@ -124,14 +124,13 @@ class Ledger:
     def next_extraction(self, run_id: str) -> int:
         """The number of a run's extraction, larger than all before; the same when asked again."""
         with self._transaction() as connection:
-            connection.execute(
-                "INSERT INTO extractions (run_id) VALUES (?) ON CONFLICT (run_id) DO NOTHING",
-                (run_id,),
-            )
-            row = connection.execute(
+            known = connection.execute(
                 "SELECT number FROM extractions WHERE run_id = ?", (run_id,)
             ).fetchone()
-            return int(row[0])
+            if known is not None:
+                return int(known[0])
+            inserted = connection.execute("INSERT INTO extractions (run_id) VALUES (?)", (run_id,))
+            return int(inserted.lastrowid or 0)
 
     def mark_applied(self, keys: Iterable[str], extraction: int) -> None:
         """Note that the entries of these keys are as that extraction says, or newer."""

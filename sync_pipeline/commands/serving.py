@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from sync_pipeline.commands.display import print_problem
 from sync_pipeline.commands.running import COULD_NOT_RUN, DONE, prepare, run_sync
@@ -57,13 +57,21 @@ def dev(arguments: Sequence[str]) -> int:
                 )
                 print(f"Local space of {config.key}: {url}")
         command = [_dagster(), "dev", "-w", str(workspace), *arguments]
-        with subprocess.Popen(command) as process:  # noqa: S603 - dagster of this environment
+        # Set first: the child would inherit that SIGINT is ignored (`... &` in a script).
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _interrupt)
+        # Of its own session: it ends its children in order when we say so, also after Ctrl-C.
+        with subprocess.Popen(command, start_new_session=True) as process:  # noqa: S603
             try:
                 return process.wait()
             except KeyboardInterrupt:
                 process.send_signal(signal.SIGINT)
                 process.wait()
                 return DONE
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _dagster() -> str:

@@ -21,6 +21,7 @@ def sync_logger(_: dg.InitLoggerContext) -> logging.Logger:
     logger.propagate = False
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)
+        handler.setLevel(logging.INFO)  # below that, Dagster tells of every file it pickles
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
         logger.addHandler(handler)
     if not logger.filters:

@@ -34,6 +34,8 @@ INSTANCE_YAML = """\
 # Written once by sync-pipeline; change it as you like. https://docs.dagster.io/deployment/dagster-yaml
 telemetry:
   enabled: false
+nux:
+  enabled: false
 # One run of a sync at a time: others wait in the queue. Two at once: they share a small machine.
 concurrency:
   runs:

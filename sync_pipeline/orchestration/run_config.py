@@ -35,7 +35,7 @@ class _Checked(ConfigType):
         try:
             return self._check(value)
         except ValueError as error:
-            raise PostProcessingError(str(error)) from error
+            raise PostProcessingError(str(error)) from None
 
 
 def _int_between(name: str, low: int, high: int | None) -> _Checked:
@@ -57,29 +57,27 @@ def _check_batch_size(value: Any) -> Any:
     return value
 
 
-def _enum(name: str, *values: tuple[str, str]) -> dg.Enum:
+def _enum(*values: tuple[str, str]) -> dg.Enum:
+    # Dagster's message is "not in enum type <name>": a name that lists the values tells the remedy.
+    name = " | ".join(value for value, _ in values)
     return dg.Enum(name, [dg.EnumValue(value, description=text) for value, text in values])
 
 
 MODE = _enum(
-    "SyncMode",
     ("regular", "The whole data set in memory, one batch named `all`."),
     ("streaming", "One batch in memory at a time."),
     ("auto", "Streaming when the source has more than 5,000 records."),
 )
 PUBLISH = _enum(
-    "SyncPublish",
     ("changed", "Publish the entries that this run writes."),
     ("all", "Also drafts of this content type left by others."),
     ("none", "Leave everything as draft."),
 )
 EXECUTOR = _enum(
-    "SyncExecutor",
     ("in_process", "All steps in one process: quickest, the default."),
     ("multiprocess", "Each step in a process of its own."),
 )
 LOG_LEVEL = _enum(
-    "SyncLogLevel",
     ("debug", "One line a request."),
     ("info", "One line a page and a batch."),
     ("warning", "Only what needs a look."),

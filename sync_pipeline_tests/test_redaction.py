@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sync_pipeline.config.environment import Environment, read_environment
@@ -65,6 +65,7 @@ def test_a_secret_is_taken_out_in_every_form(form: Callable[[str], str]) -> None
     assert MASK in redacted
 
 
+@settings(deadline=None)
 @given(st.text(min_size=4), st.sampled_from(list(FORMS)), st.text(), st.text())
 def test_no_text_gives_a_secret_away(secret: str, form: str, before: str, after: str) -> None:
     assume(secret.strip("* \n\t\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\u2028\u2029"))
@@ -79,6 +80,7 @@ def test_no_text_gives_a_secret_away(secret: str, form: str, before: str, after:
     assert secret.strip() not in redacted.split(MASK)
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=8, max_size=40), st.binary(max_size=10), st.binary(max_size=10))
 def test_base64_of_any_text_around_a_secret_is_masked_whole(
     key: bytes, before: bytes, after: bytes
@@ -164,11 +166,13 @@ def test_a_url_is_shown_without_what_may_be_secret(url: str, redacted: str) -> N
     assert redact_url(url) == redacted
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_can_be_redacted_as_a_url(url: str) -> None:
     assert isinstance(redact_url(url), str)
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"[A-Za-z][A-Za-z0-9]{7,20}", fullmatch=True))
 def test_a_url_never_shows_a_password_or_a_key(secret: str) -> None:
     assert secret not in redact_url(f"https://u:{secret}@h/p?api_key={secret}&q={secret}#{secret}")

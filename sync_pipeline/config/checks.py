@@ -29,8 +29,8 @@ _RESOURCE_ID = re.compile(r"[a-zA-Z0-9\-_.]{1,64}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TEMPLATE = re.compile(r"\{[{%#]")
 
-#: Names that templates already have.
-_TAKEN_NAMES = frozenset({"row", "var", "config", "cute"})
+#: Names that templates already have; the last three are of the page that is asked for.
+_TAKEN_NAMES = frozenset({"row", "var", "config", "cute", "skip", "limit", "cursor"})
 
 _ONLY_RESTAPI = (
     "end_point", "http_method", "headers", "query_parameters", "form_url_encoded_content",

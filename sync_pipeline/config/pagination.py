@@ -185,6 +185,10 @@ def pagination_problems(config: SyncConfig) -> Iterator[tuple[str, str]]:
         yield "total_pages_path", "contradicts `resultsTotalPagesPath`; keep one of them"
 
 
+#: Names that templates already have.
+_NOT_VARIABLES = frozenset({"row", "var", "config", "cute"})
+
+
 def _database_problems(stated: Pagination, present: set[str]) -> Iterator[tuple[str, str]]:
     if stated.type not in (None, "offset", "none"):
         yield "type", f"{stated.type} is not for databases; use offset"
@@ -195,7 +199,12 @@ def _database_problems(stated: Pagination, present: set[str]) -> Iterator[tuple[
     if stated.type == "none":
         for name in sorted(present & {"limit_key", "skip_key", "limit_max"}):
             yield name, "is not used by style none; remove it"
-    elif missing:
+        return
+    for name in ("limit_key", "skip_key"):
+        variable = getattr(stated, name)
+        if variable is not None and (not variable.isidentifier() or variable in _NOT_VARIABLES):
+            yield name, "must be a name that the query can use as variable, such as limit"
+    if missing:
         names = ", ".join(f"`{_camel(name)}`" for name in missing)
         message = (
             f"needs {names}: the query names limit and offset by these variables; "

@@ -95,7 +95,7 @@ def _field(
         for option, constraints in _options(info.annotation)
     ]
     if model is SyncConfig and name == "mapping":
-        options.append(_rules_by_name(MappingRule, definitions))
+        options.append({**_rules_by_name(MappingRule, definitions), "minProperties": 1})
     if model is SyncConfig and name == "pre_mapping":
         options.append(_rules_by_name(PreMapping, definitions))
     if not info.is_required() and {} not in options:
@@ -122,7 +122,7 @@ def _rules_by_name(model: type[BaseModel], definitions: dict[str, Schema]) -> Sc
             "additionalProperties": False,
         }
     )
-    return {"type": "object", "minProperties": 1, "additionalProperties": {"anyOf": values}}
+    return {"type": "object", "additionalProperties": {"anyOf": values}}
 
 
 def _type(annotation: Any, constraints: Sequence[Any], definitions: dict[str, Schema]) -> Schema:

@@ -27,6 +27,9 @@ MAX_NODES = 200_000
 MAX_DEPTH = 50
 
 _TAG = "tag:yaml.org,2002:"
+#: Only escapes ("\\ud800") can bring one in; no file, message or request could hold it.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NO_TEXT = "holds an escape of half a character (\\ud800 to \\udfff); write the whole character"
 _QUOTES = "put quotes around it: expression: '{{ row.id }}'"
 
 
@@ -173,6 +176,9 @@ def _node(composed: yaml.Node, place: Place, depth: int, offset: int, reading: _
         if kind not in {"str", "null", "bool", "int", "float", "merge"}:
             reading.problems.append(_foreign_tag(place, composed.tag))
             return broken
+        if _SURROGATE.search(composed.value):
+            reading.problems.append(Problem(place, _NO_TEXT))
+            return broken
         return Node(_scalar(kind, composed), place)
     if isinstance(composed, yaml.SequenceNode) and kind == "seq":
         items = [
@@ -200,6 +206,9 @@ def _entries(
             reading.problems.append(Problem(Place(place.key, line), message))
             return None
         name = str(key_node.value)
+        if _SURROGATE.search(name):
+            reading.problems.append(Problem(Place(place.key, line), _NO_TEXT))
+            continue
         child = place.child(name, line)
         if key_node.tag == f"{_TAG}merge":
             node = _node(value_node, child, depth + 1, offset, reading)

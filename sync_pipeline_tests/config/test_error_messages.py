@@ -212,6 +212,8 @@ CASES = {
     "database with cursor": (database("pagination: {type: cursor}"), "pagination.type", "use offset"),
     "database with page size": (database("pagination: {limitKey: a, skipKey: b, limitMax: 5, pageSize: 5}"), "pagination.pageSize", "is not used by databases"),
     "database without limit": (database("pagination: {skipKey: b}"), "pagination", "needs `limitKey`, `limitMax`"),
+    "database with a limit that is no variable": (database("pagination: {limitKey: 'page limit', skipKey: skip, limitMax: 5}"), "pagination.limitKey", "can use as variable"),
+    "database with a skip that is taken": (database("pagination: {limitKey: limit, skipKey: config, limitMax: 5}"), "pagination.skipKey", "can use as variable"),
     "database with style none and keys": (database("pagination: {type: none, limitKey: a}"), "pagination.limitKey", "is not used by style none"),
     "block contradicts the file": (rest("yaml: |\n  contentType: other"), "contentType", "outside of `yaml` (line 1); keep one"),
     "block is a list": (rest("yaml: |\n  - a"), "yaml", "must hold keys and values"),

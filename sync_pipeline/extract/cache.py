@@ -72,6 +72,7 @@ def open_cached_session(
     *,
     secret_header_names: Collection[str] = (),
     session: requests.Session | None = None,
+    before_request: Callable[[], None] = lambda: None,
     clock: Callable[[], datetime] = utc_now,
 ) -> requests.Session:
     """A session that answers from the cache what it holds, and fills it otherwise.
@@ -85,10 +86,15 @@ def open_cached_session(
         config: Its `key`, `auth`, `cache_hours` and `max_response_bytes` count.
         secret_header_names: Request headers whose values must not get to the disk.
         session: Gets the adapter mounted (as it is, with its redirect rules); else a new one.
+        before_request: Called before each request that really goes to the source.
         clock: For tests.
     """
     adapter = CachingAdapter(
-        cache_dir, config, secret_header_names=secret_header_names, clock=clock
+        cache_dir,
+        config,
+        secret_header_names=secret_header_names,
+        before_request=before_request,
+        clock=clock,
     )
     session = session or requests.Session()
     session.mount("https://", adapter)
@@ -116,9 +122,11 @@ class CachingAdapter(HTTPAdapter):
         config: SyncConfig,
         *,
         secret_header_names: Collection[str] = (),
+        before_request: Callable[[], None] = lambda: None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         super().__init__()
+        self._before_request = before_request
         self._config = config
         self._dir = cache_dir / config.key
         self._clock = clock
@@ -153,6 +161,7 @@ class CachingAdapter(HTTPAdapter):
         cached = self._open(key, request)
         if cached is not None:
             return cached
+        self._before_request()
         response = super().send(
             request, stream=True, timeout=timeout, verify=verify, cert=cert, proxies=proxies
         )

@@ -72,6 +72,7 @@ class SourceHttp:
         limits: Bounds of one request.
         retry: How often a request is made again.
         requests_per_second: None: no limit.
+        is_cached: The sessions call `before_request` by themselves, for what their cache lacks.
         log: One line a request at DEBUG.
         sleep: Pauses for seconds.
         clock: Unix time, to read dates in Retry-After.
@@ -89,6 +90,7 @@ class SourceHttp:
         limits: HttpLimits | None = None,
         retry: RetryPolicy | None = None,
         requests_per_second: float | None = None,
+        is_cached: bool = False,
         log: logging.Logger | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
@@ -107,6 +109,7 @@ class SourceHttp:
         self._monotonic = monotonic
         self._jitter = jitter
         self._rate = RateLimit(requests_per_second, sleep=sleep, monotonic=monotonic)
+        self._is_cached = is_cached
         self._own_redactor: tuple[tuple[str, ...], Redactor] | None = None
         #: Requests made so far, attempts that failed included.
         self.requests = 0
@@ -201,6 +204,11 @@ class SourceHttp:
             self._own_redactor = (secrets, Redactor(secrets))
         return self._own_redactor[1].redact(self._redactor.redact(text))
 
+    def before_request(self) -> None:
+        """Wait for the rate limit, and count a request that goes to the source."""
+        self._rate.wait()
+        self.requests += 1
+
     def close(self) -> None:
         """Close the connections. Idempotent."""
         self._sessions.close()
@@ -218,8 +226,8 @@ class SourceHttp:
             self._log.warning(
                 "%s leads to another host: asked without credentials", self.name(request)
             )
-        self._rate.wait()
-        self.requests += 1
+        if not self._is_cached:
+            self.before_request()
         started = self._monotonic()
         try:
             response = session.request(
@@ -231,7 +239,10 @@ class SourceHttp:
                 timeout=self._limits.timeout_s,
             )
         except requests.RequestException as err:
-            raise self._failure(err, self.name(request)) from err
+            name = self.name(request)
+            failure = self._failure(err, name)
+            self._log.debug("%s: failed in %.3f s", name, self._monotonic() - started)
+            raise failure from err
         except (urllib3.exceptions.HTTPError, UnicodeError) as err:
             raise SourceError(
                 self.redact(

@@ -21,7 +21,7 @@ import orjson
 
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.pagination import ResolvedPagination
-from sync_pipeline.errors import SourceDataError
+from sync_pipeline.errors import SourceDataError, SpoolError
 from sync_pipeline.extract.bodies import Answer
 from sync_pipeline.extract.fast_json import UNSURE, load_fast
 from sync_pipeline.extract.formats import load_document, read_records, select_rows, value_at
@@ -130,8 +130,13 @@ def _read_large(
             values = _find_values(file, paths, answer)
         declared = _read_declared(answer, plan, values.get, where=answer.name)
         return LargeBody(file, answer, declared, digest.hexdigest())
-    except BaseException:
+    except BaseException as err:
         file.close()
+        if isinstance(err, OSError):
+            raise SpoolError(
+                f"{answer.name}: the answer cannot be kept in a temporary file "
+                f"({err.strerror or type(err).__name__}). Free space, or point TMPDIR elsewhere"
+            ) from err
         raise
 
 

@@ -77,7 +77,8 @@ class RequestTemplates:
         Raises:
             ConfigError: A template cannot be rendered, or gives no URL.
         """
-        values = {**context, "skip": page.skip, "limit": page.limit, "cursor": page.cursor}
+        # An enumerated content type called `limit` is what its user means by that name.
+        values = {"skip": page.skip, "limit": page.limit, "cursor": page.cursor, **context}
         home, user = _split_user(self.url(values).strip())
         self._check_url(home)
         headers = {"User-Agent": _USER_AGENT, "Accept": _ACCEPT[self.config.results_format]}
@@ -149,6 +150,7 @@ def compile_requests(config: SyncConfig) -> RequestTemplates:
             "is missing; add the absolute URL of the source", file=config.path, key="endPoint"
         )
     used: set[str] = set()
+    entries = {level.content_type for level in config.enumerate_for_content_types}
 
     def compiled(source: str, key: str) -> Render:
         used.update(_paging_names(source))
@@ -166,7 +168,7 @@ def compile_requests(config: SyncConfig) -> RequestTemplates:
         json_body=(
             None if config.json_body is None else _compile_json(config.json_body, compiled, config)
         ),
-        used=frozenset(used),
+        used=frozenset(used - entries),
     )
 
 
@@ -262,7 +264,7 @@ def _compile_value(
         if only:
             # A number of its own, and null where there is no cursor yet.
             name = only.group(1)
-            return lambda values: values[name] if values[name] != "" else None
+            return lambda values: None if values[name] == "" else values[name]
         return render
     if isinstance(value, Mapping):
         members = {

@@ -181,8 +181,13 @@ class RestSource:
             return self._http.fetch(request, read, home=home)
         except SourceError as err:
             if state.is_confirming and err.status in _NOTHING_FOLLOWS:
-                self._log.info(
-                    "%s answered status %s: nothing follows", self._http.name(request), err.status
+                # Where nothing is declared, this may hide records: a reader should know.
+                is_sure = state.total is not None or state.total_pages is not None
+                self._log.log(
+                    logging.INFO if is_sure else logging.WARNING,
+                    "%s answered status %s: taken for the end",
+                    self._http.name(request),
+                    err.status,
                 )
                 return SmallBody([], Declared())
             raise

@@ -60,7 +60,9 @@ def open_rest_source(
     where = str(config.path or config.key)
     token_https: list[SourceHttp] = []
 
-    def new_http(sessions: SessionPerThread, auth: Authenticator | None) -> SourceHttp:
+    def new_http(
+        sessions: SessionPerThread, auth: Authenticator | None, *, is_cached: bool = False
+    ) -> SourceHttp:
         return SourceHttp(
             sessions,
             where=where,
@@ -69,6 +71,7 @@ def open_rest_source(
             limits=HttpLimits(config.timeout_s, config.max_response_bytes),
             retry=RetryPolicy(retries=config.retries),
             requests_per_second=config.requests_per_second,
+            is_cached=is_cached,
             log=log,
             sleep=sleep,
             clock=clock,
@@ -91,14 +94,18 @@ def open_rest_source(
         if cache_dir is None:
             return session
         return open_cached_session(
-            cache_dir, config, secret_header_names=_secret_headers(config), session=session
+            cache_dir,
+            config,
+            secret_header_names=_secret_headers(config),
+            session=session,
+            before_request=http.before_request,
         )
 
     authenticator = build_authenticator(config, context, open_token_auth)
     secret = None
     if config.results_secret is not None:
         secret = compile_template(config, config.results_secret, "resultsSecret")(context)
-    http = new_http(SessionPerThread(new_session), authenticator)
+    http = new_http(SessionPerThread(new_session), authenticator, is_cached=cache_dir is not None)
     return RestSource(
         config,
         plan=plan,

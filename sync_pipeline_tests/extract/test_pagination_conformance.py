@@ -79,8 +79,8 @@ def test_no_more_requests_are_made_than_it_takes_to_be_sure(count, declares, req
     assert len(queries) == requests
 
 
-@pytest.mark.parametrize("declares", DECLARATIONS, ids="+".join)
-@pytest.mark.parametrize("count", [0, 1, 3, 4, 7, 8, 30])
+@pytest.mark.parametrize("declares", DECLARATIONS[:4], ids="+".join)
+@pytest.mark.parametrize("count", [1, 3, 4, 8, 30])
 @pytest.mark.parametrize("style", STYLES)
 def test_a_server_that_caps_the_limit_loses_no_record(style, count, declares):
     rows = numbered(count)

@@ -5,6 +5,7 @@
 import random
 import socket
 import ssl
+import threading
 from email.utils import formatdate
 
 import pytest
@@ -279,3 +280,24 @@ def test_the_configured_rate_is_kept_over_pages_and_retries():
         config = config_of(api.url, requestsPerSecond=2, pagination=pagination_of("offset"))
         fetch_all(config, sleep=sleep, monotonic=lambda: time["now"], jitter=lambda: 0.0)
     assert time["now"] == pytest.approx(100 + (len(api.requests) - 1) * 0.5)
+
+
+@pytest.mark.parametrize("style", [None, "offset"])
+def test_a_source_that_hangs_is_given_up_after_its_timeout(style):
+    release = threading.Event()
+
+    def route(_request):
+        release.wait(20)
+        return Reply({"items": []})
+
+    block = pagination_of(style) if style else None
+    with serve(route) as api:
+        try:
+            with pytest.raises(
+                SourceError, match=r"no answer within 0\.05 s \(timeoutS\)"
+            ) as caught:
+                fetch_all(config_of(api.url, timeoutS=0.05, retries=1, pagination=block))
+        finally:
+            release.set()
+    assert caught.value.retryable
+    assert len(api.requests) == 2

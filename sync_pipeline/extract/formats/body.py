@@ -109,7 +109,7 @@ def refuse_other_formats(body: Body, answer: Answer) -> None:
     head = body.peek_bytes(HEAD)
     for mark in _BOMS:
         head = head.removeprefix(mark)
-    if b"\0" in head[:HEAD:]:
+    if b"\0" in head:
         # UTF-16 and UTF-32 without or after their mark: look at the ASCII that is in them.
         text = head.replace(b"\0", b"") if not head.startswith((_ZIP, _OLD_OFFICE)) else head
     else:
@@ -127,7 +127,7 @@ def refuse_other_formats(body: Body, answer: Answer) -> None:
             "the source answered a zip archive",
             "If it holds a CSV file, set resultsFormat: zippedCsv.",
         )
-    _refuse_markup(text, answer)
+    refuse_markup(text, answer)
     first = text.lstrip()[:1]
     if answer.declared == "csv" and first in (b"{", b"[") and "json" in answer.media_type:
         raise answer.error(
@@ -136,7 +136,8 @@ def refuse_other_formats(body: Body, answer: Answer) -> None:
         )
 
 
-def _refuse_markup(text: bytes, answer: Answer) -> None:
+def refuse_markup(text: bytes, answer: Answer) -> None:
+    """Raise `SourceDataError` where the text begins as HTML or XML does."""
     if _HTML.match(text):
         raise answer.error(
             "the source answered HTML",
@@ -156,7 +157,7 @@ def _refuse_markup(text: bytes, answer: Answer) -> None:
 def _refuse_unzipped(is_zip: bool, text: bytes, answer: Answer) -> None:
     if is_zip:
         return
-    _refuse_markup(text, answer)
+    refuse_markup(text, answer)
     if not text:
         raise answer.error("the answer is empty", "Check endPoint and queryParameters.")
     raise answer.error(

@@ -1,6 +1,6 @@
 """CSV to rows of text: nothing is converted, padded, cut or guessed to be empty.
 
-The standard library's reader, in its strict mode: see docs/decisions for why not pandas.
+The standard library's reader, in its strict mode: see docs/decisions/0006-csv-by-the-standard-library.md for why not pandas.
 """
 
 from __future__ import annotations
@@ -45,21 +45,24 @@ def read_csv(body: Body, answer: Answer, config: CsvFormat, skip: int = 0) -> It
     options = _options(text, answer, config)
     wrapper = io.TextIOWrapper(io.BufferedReader(text, CHUNK), "utf-8", newline="")
     reader = csv.reader(_lines(wrapper, answer), **options)
-    records = _records(reader, answer)
-    names = _names(records, answer, config)
+    with _broken_records(reader, answer):
+        names = _names(reader, answer, config)
     if names is None:
         _log.warning("%sthe CSV is empty, without even a header line", _prefix(answer))
         return
     width = len(names)
     done = 0
-    for record in records:
-        if len(record) != width:
-            if not record:
-                continue  # a blank line
-            record = _fitted(record, width, answer, config, reader.line_num)  # noqa: PLW2901
-        done += 1
-        if done > skip:
-            yield dict(zip(names, record, strict=True))
+    ended = _broken_records(reader, answer)
+    with ended:
+        for record in reader:
+            ended.line = reader.line_num
+            if len(record) != width:
+                if not record:
+                    continue  # a blank line
+                record = _fitted(record, width, answer, config, reader.line_num)  # noqa: PLW2901
+            done += 1
+            if done > skip:
+                yield dict(zip(names, record))  # noqa: B905 - of one length, and this is hot
 
 
 def _options(text: Body, answer: Answer, config: CsvFormat) -> dict[str, Any]:
@@ -124,21 +127,23 @@ def _lines(text: io.TextIOWrapper, answer: Answer) -> Iterator[str]:
         yield line
 
 
-def _records(reader: Any, answer: Answer) -> Iterator[list[str]]:
-    """The reader's records, with its errors as ours, naming where the record began."""
-    while True:
-        start = reader.line_num + 1
-        try:
-            record = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as err:
-            raise answer.error(
-                f"the record that begins in line {start} is broken ({err})",
+class _broken_records:  # noqa: N801 - reads as the function it would be
+    """Gives errors of the reader as ours, naming the line in which the broken record begins."""
+
+    def __init__(self, reader: Any, answer: Answer) -> None:
+        self.line: int = reader.line_num
+        self._answer = answer
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, _: object, err: BaseException | None, __: object) -> None:
+        if isinstance(err, csv.Error):
+            raise self._answer.error(
+                f"the record that begins in line {self.line + 1} is broken ({err})",
                 "Often a quote that is never closed, or one within a cell that is not doubled: "
                 "mend the source, or set csv.quoteChar.",
             ) from err
-        yield record
 
 
 def _names(

@@ -41,13 +41,10 @@ MAX_DEPTH: Final = 500
 
 _Event = tuple[str, Any]
 #: What `json.loads` would silently take: numbers beyond a double, halves of surrogate pairs.
-_SUSPECT: Final = re.compile(
-    rb"[0-9][eE]\+?[0-9]{3}|[0-9]{300}|[\[{]{100}"
-    rb"|\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]",
-    re.DOTALL,
+_HUGE: Final = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{300}")
+_HALF_PAIR: Final = re.compile(
+    rb"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\u[dD])[c-fC-F])", re.DOTALL
 )
-
-
 #: A SystemError is how the C extension reports an integer with more digits than Python converts.
 _PARSER_ERRORS: Final = (ijson.JSONError, ValueError, ArithmeticError, SystemError, StopIteration)
 _BROKEN: Final = object()
@@ -55,6 +52,13 @@ _BROKEN: Final = object()
 
 class _BrokenError(ValueError):
     """The text is no JSON; becomes a `SourceDataError` once the number of good records is known."""
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def read_json(body: Body, answer: Answer, path: str | None, skip: int = 0) -> Iterator[Row]:
@@ -100,13 +104,14 @@ def load_text(text: bytes, answer: Answer) -> Any:
 
 
 def _load(text: bytes) -> Any:
-    if _SUSPECT.search(text):
+    if _HUGE.search(text) or (b"\\u" in text and _HALF_PAIR.search(text)):
         return _BROKEN
     try:
-        document = json.loads(text, parse_constant=_refuse_constant)
+        document = _DECODER.decode(text.decode())
     except (ValueError, RecursionError):
         return _BROKEN
-    return _BROKEN if _is_too_deep(document) else document
+    is_deep = text.count(b"{") + text.count(b"[") > MAX_DEPTH and _is_too_deep(document)
+    return _BROKEN if is_deep else document
 
 
 def _is_too_deep(document: Any) -> bool:
@@ -121,10 +126,6 @@ def _is_too_deep(document: Any) -> bool:
             if type(inner) in (dict, list)
         ]
     return True
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)
 
 
 def _utf8(body: Body, answer: Answer) -> Body:

@@ -1,6 +1,6 @@
 """From the bytes of a response to UTF-8: declared, marked, or found out.
 
-Order for CSV: `csv.encoding`, byte order mark, charset of the response, the zeros of UTF-16
+Order for CSV: byte order mark, `csv.encoding`, charset of the response, the zeros of UTF-16
 without a mark, UTF-8, then cp1252 with a warning. JSON is UTF-8, UTF-16 or UTF-32 by its own rules
 (https://www.rfc-editor.org/rfc/rfc8259#section-8.1), else the charset of the response.
 """
@@ -45,10 +45,16 @@ def json_encoding(body: Body, answer: Answer) -> str:
 def csv_encoding(body: Body, answer: Answer, declared: str | None) -> str:
     """The encoding of a CSV body, `DETECT` where nothing says it; takes a mark off the stream."""
     marked = _take_mark(body)
-    if declared:
-        return _codec_name(declared, answer, "csv.encoding")
+    named = _codec_name(declared, answer, "csv.encoding") if declared else None
     if marked:
+        if named and not marked.startswith(named):
+            _log.warning(
+                "csv.encoding is %s, but the text begins with the mark of %s and is read so",
+                declared, marked,
+            )  # fmt: skip
         return marked
+    if named:
+        return named
     if answer.charset:
         return _codec_name(answer.charset, answer, "its Content-Type")
     return _by_zeros(body.peek_bytes(HEAD)) or DETECT

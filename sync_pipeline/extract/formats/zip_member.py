@@ -5,20 +5,27 @@ unpacked while it is read.
 from __future__ import annotations
 
 import io
-import shutil
+import lzma
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import pyzipper
 
 from sync_pipeline.config.model import CsvFormat
-from sync_pipeline.errors import SourceDataError
+from sync_pipeline.errors import SourceDataError, SpoolError
 from sync_pipeline.extract.formats.answer import Answer
-from sync_pipeline.extract.formats.body import CHUNK, Body, open_body
+from sync_pipeline.extract.formats.body import (
+    CHUNK,
+    HEAD,
+    Body,
+    open_body,
+    read_chunks,
+    refuse_markup,
+)
 from sync_pipeline.extract.formats.csv_rows import read_csv
 from sync_pipeline.model import Row
 
@@ -29,8 +36,9 @@ if TYPE_CHECKING:
 _MEMBERS_SHOWN: Final = 20
 #: What pyzipper raises on archives that are damaged on purpose or by accident.
 _DAMAGE: Final = (
-    pyzipper.BadZipFile, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError,
-    IndexError, OverflowError, NotImplementedError, ArithmeticError, TypeError, AttributeError,
+    pyzipper.BadZipFile, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError,
+    ValueError, KeyError, IndexError, NotImplementedError, ArithmeticError, TypeError,
+    AttributeError,
 )  # fmt: skip
 
 
@@ -51,7 +59,8 @@ def read_zipped_csv(
             unpacks to more than `max_bytes`.
     """
     with tempfile.TemporaryFile(dir=spool_dir, prefix="sync-zip-") as spool:
-        shutil.copyfileobj(body, spool, CHUNK)
+        for chunk in read_chunks(body):
+            _write(spool, chunk)
         spool.seek(0)
         try:
             archive = pyzipper.AESZipFile(spool)
@@ -72,7 +81,17 @@ def read_zipped_csv(
                 # Counts what really comes: the size in the directory may lie.
                 counted = Body(buffered, max_bytes=max_bytes, answer=answer, unpacked=True)
                 inner = open_body(cast("BinaryIO", counted), max_bytes=max_bytes, answer=answer)
+                refuse_markup(inner.peek_bytes(HEAD), answer)
                 yield from read_csv(inner, answer, config, skip)
+
+
+def _write(spool: IO[bytes], chunk: bytes) -> None:
+    try:
+        spool.write(chunk)
+    except OSError as err:
+        raise SpoolError(
+            f"the zip cannot be put into a temporary file ({err.strerror or err}). Free disk space"
+        ) from err
 
 
 def _choose(archive: Any, answer: Answer, config: CsvFormat) -> Any:

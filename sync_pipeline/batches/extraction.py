@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from sync_pipeline.batches.codec import encode_record
 from sync_pipeline.batches.layout import (
     WHOLE,
     Spool,
@@ -32,7 +33,7 @@ from sync_pipeline.model import BatchRef, Page, Row
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS seen (key INTEGER PRIMARY KEY, batch INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS routed (batch INTEGER NOT NULL, line TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS routed (batch INTEGER NOT NULL, line BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS routed_batch ON routed (batch);
 CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY CHECK (id = 1), value TEXT NOT NULL);
 """
@@ -124,11 +125,11 @@ class Extraction:
         hashes = [_hash(key) if key else None for key in keys]
         first_batch = self._batches_of(hashes)
         fresh: list[tuple[int, int]] = []
-        routed: list[tuple[int, str]] = []
-        lines: list[str] = []
+        routed: list[tuple[int, bytes]] = []
+        lines: list[bytes] = []
         written = 0
         for row, key, hashed in zip(page.records, keys, hashes, strict=True):
-            line = _encode(ordinal, key, row, page.variables)
+            line = encode_record(ordinal, key, row, page.variables)
             ordinal += 1
             written += len(line)
             if hashed is not None:
@@ -223,7 +224,7 @@ class Extraction:
                     with part.open("rb") as lines:
                         shutil.copyfileobj(lines, file)
                 for (line,) in self._database.execute("SELECT line FROM routed ORDER BY rowid"):
-                    file.write(line.encode("ascii"))
+                    file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)
@@ -236,7 +237,7 @@ class Extraction:
     def _write_routed(self, number: int, name: str) -> int:
         path = self._spool.routed(name)
         count = 0
-        with path.open("w", encoding="ascii") as file:
+        with path.open("wb") as file:
             query = "SELECT line FROM routed WHERE batch = ? ORDER BY rowid"
             for (line,) in self._database.execute(query, (number,)):
                 file.write(line)
@@ -255,10 +256,10 @@ class Extraction:
         query = "SELECT key, batch FROM seen WHERE key IN (SELECT value FROM json_each(?))"
         return dict(self._database.execute(query, (wanted,)).fetchall())
 
-    def _write(self, batch: int, lines: list[str]) -> int:
+    def _write(self, batch: int, lines: list[bytes]) -> int:
         if self._file is None:
             self._file = self._spool.records(batch_name(batch)).open("ab")
-        self._file.write("".join(lines).encode("ascii"))
+        self._file.write(b"".join(lines))
         return self._file.tell()
 
     def _sync_file(self) -> None:
@@ -397,14 +398,6 @@ def _write_manifest(spool: Spool, manifest: Manifest) -> None:
 
 def _as_dict(progress: Progress) -> dict[str, Any]:
     return {name: getattr(progress, name) for name in Progress.__slots__}
-
-
-def _encode(ordinal: int, key: str, row: Row, variables: Mapping[str, Any]) -> str:
-    # ASCII with escapes: half a surrogate pair in a source text must survive the disk.
-    value: list[Any] = [ordinal, key, row]
-    if variables:
-        value.append(variables)
-    return json.dumps(value, separators=(",", ":")) + "\n"
 
 
 def _hash(key: str) -> int:

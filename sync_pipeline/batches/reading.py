@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from sync_pipeline.batches.codec import decode_record
 from sync_pipeline.batches.extraction import digest_file
 from sync_pipeline.batches.layout import disk_errors
 from sync_pipeline.errors import SpoolError
@@ -44,9 +45,9 @@ def read_keys(ref: BatchRef) -> Iterator[str]:
 
 
 def _read_records(path: Path) -> Iterator[SpooledRecord]:
-    with path.open(encoding="ascii") as file:
+    with path.open("rb") as file:
         for line in file:
-            yield SpooledRecord(*json.loads(line))
+            yield decode_record(line)
 
 
 def write_lines(path: Path, values: Iterable[dict[str, Any]]) -> int:

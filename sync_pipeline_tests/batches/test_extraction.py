@@ -5,10 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sync_pipeline.batches import layout
+from sync_pipeline.batches.codec import decode_record, encode_record
 from sync_pipeline.batches.extraction import open_extraction, read_manifest, read_progress
 from sync_pipeline.batches.layout import Spool
 from sync_pipeline.batches.reading import read_batch
@@ -192,6 +193,33 @@ def test_half_a_surrogate_pair_survives_the_disk(tmp_path):
     rows = [json.loads('{"id": "a\\ud800"}')]
     _, manifest = spool_rows(tmp_path / "s", rows, page_size=1, batch_size=1)
     assert [record.row for _, record in records_of(manifest)] == rows
+
+
+@given(
+    row=st.dictionaries(
+        st.text(st.characters(), max_size=3),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+            lambda inner: (
+                st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+            ),
+            max_leaves=5,
+        ),
+        max_size=4,
+    )
+)
+def test_a_line_gives_back_exactly_the_record_that_was_written(row):
+    assume("inf" not in repr(row))
+    line = encode_record(7, "key", row, {"brand": {"id": "b"}})
+    assert line.count(b"\n") == 1
+    record = decode_record(line)
+    assert (record.row, record.key, record.ordinal) == (row, "key", 7)
+    assert repr(record.row) == repr(row)
+
+
+def test_an_integer_beyond_64_bits_stays_exact():
+    line = encode_record(0, "", {"n": 2**64 + 1, "m": -(2**70)}, {})
+    assert decode_record(line).row == {"n": 2**64 + 1, "m": -(2**70)}
 
 
 def test_finishing_again_after_a_kill_gives_the_same_manifest(tmp_path):

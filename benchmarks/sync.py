@@ -1,0 +1,152 @@
+"""Whole runs: memory, requests and speed, first run and second run, by number of records and mode.
+
+    python benchmarks/sync.py 10000 100000            # streaming, as in docs/performance.md
+    python benchmarks/sync.py 28000 --mode streaming --mode regular
+    python benchmarks/sync.py --huge 1000000          # one JSON array of about 1 GB, dry run
+
+Every run is a process of its own (`sync-pipeline run`), against a source and a local space on
+loopback without a rate limit, in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from source import running_source
+
+from sync_pipeline.local_space.launcher import stop_space
+
+CONFIG = """\
+contentType: product
+contentKeyField: sku
+endPoint: "{{{{ config.SYNC_BENCHMARK_URL }}}}/{path}"
+{paging}
+mapping:
+  sku: "{{{{ row.id }}}}"
+  name.en-US: "{{{{ row.name }}}}"
+  description.en-US: "{{{{ row.description[:200] }}}}"
+  price: "{{{{ row.price }}}}"
+  stock: "{{{{ row.stock }}}}"
+  active: "{{{{ row.active }}}}"
+  category: "{{{{ row.category }}}}"
+  colour: "{{{{ row.colour | upper }}}}"
+  updated: "{{{{ row.updated }}}}"
+  tags: "{{{{ row.tags | join('|') }}}}"
+target: {{space: local, model: space.json}}
+"""
+PAGED = """resultsJsonPath: items
+pagination: {limitKey: limit, skipKey: offset, limitMax: 1000, totalPath: total}"""
+FIELDS = [
+    ("sku", "Symbol", False), ("name", "Symbol", True), ("description", "Text", True),
+    ("price", "Number", False), ("stock", "Integer", False), ("active", "Boolean", False),
+    ("category", "Symbol", False), ("colour", "Symbol", False), ("updated", "Date", False),
+]  # fmt: skip
+MODEL = {
+    "locales": [{"name": "English", "code": "en-US", "default": True}],
+    "contentTypes": [
+        {
+            "id": "product",
+            "name": "Product",
+            "displayField": "name",
+            "fields": [
+                {"id": name, "name": name, "type": kind, "localized": localized}
+                for name, kind, localized in FIELDS
+            ]
+            + [{"id": "tags", "name": "tags", "type": "Array", "items": {"type": "Symbol"}}],
+        }
+    ],
+}
+
+
+def run(folder: Path, url: str, *options: str) -> dict[str, object]:
+    """One `sync-pipeline run` of the benchmark's config; returns its JSON."""
+    environment = os.environ | {
+        "SYNC_BENCHMARK_URL": url,
+        "SYNC_CONFIGS_DIR": str(folder / "configs"),
+        "SYNC_STORAGE_DIR": str(folder / "storage"),
+        "DAGSTER_HOME": str(folder / "dagster"),
+    }
+    command = [sys.executable, "-m", "sync_pipeline.cli", "run", "products", "--json", *options]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        sys.exit(done.stderr[-3000:])
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def write_project(folder: Path, path: str, paging: str) -> None:
+    (folder / "configs").mkdir()
+    (folder / "configs" / "space.json").write_text(json.dumps(MODEL))
+    (folder / "configs" / "products.yaml").write_text(CONFIG.format(path=path, paging=paging))
+
+
+def show(title: str, values: dict[str, object]) -> None:
+    records = int(str(values["records"]))
+    print(
+        f"{title:34} {records:>9,} records  {values['created']:>8,} created  "
+        f"{values['unchanged']:>8,} unchanged  {values['requests']:>8,} requests  "
+        f"{values['duration_s']:>8,.1f} s  {values['records_per_s']:>7,.0f}/s  "
+        f"peak {values['peak_rss_mb']:>5,.0f} MB",
+        flush=True,
+    )
+
+
+def paged(total: int, mode: str) -> tuple[float, float]:
+    """First and second run; returns peak memory and seconds of the first."""
+    with tempfile.TemporaryDirectory() as name, running_source(total) as url:
+        folder = Path(name)
+        write_project(folder, "products", PAGED)
+        try:
+            first = run(folder, url, "--apply", "--mode", mode)
+            show(f"{mode}, first run", first)
+            second = run(folder, url, "--apply", "--mode", mode)
+            show(f"{mode}, second run", second)
+        finally:
+            stop_space(folder / "storage")
+        bound = math.ceil(total / 1000) + 10
+        print(
+            f"    requests per new entry {int(str(first['requests'])) / total:.4f} (goal 1.03); "
+            f"second run {second['requests']} requests (goal {bound}), "
+            f"{int(str(second['created'])) + int(str(second['updated']))} writes (goal 0)"
+        )
+        return float(str(first["peak_rss_mb"])), float(str(first["duration_s"]))
+
+
+def huge(records: int) -> None:
+    with tempfile.TemporaryDirectory() as name, running_source(1) as url:
+        folder = Path(name)
+        write_project(folder, f"huge?records={records}&padding=750", "")
+        try:
+            show("one JSON array, dry run", run(folder, url, "--mode", "streaming"))
+        finally:
+            stop_space(folder / "storage")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("totals", nargs="*", type=int)
+    parser.add_argument("--mode", action="append", choices=["streaming", "regular"])
+    parser.add_argument("--huge", type=int, metavar="RECORDS")
+    given = parser.parse_args()
+    peaks, seconds = {}, {}
+    for total in given.totals:
+        for mode in given.mode or ["streaming"]:
+            peaks[total, mode], seconds[total, mode] = paged(total, mode)
+    streamed = [peak for (_, mode), peak in peaks.items() if mode == "streaming"]
+    if len(streamed) > 1:
+        print(f"peak of the last to the first: {streamed[-1] / streamed[0]:.2f} (goal 1.1)")
+    for total in given.totals:
+        if {(total, "streaming"), (total, "regular")} <= set(seconds):
+            ratio = seconds[total, "streaming"] / seconds[total, "regular"]
+            print(f"streaming takes {ratio:.2f} times as long as regular (goal 1.10)")
+    if given.huge:
+        huge(given.huge)

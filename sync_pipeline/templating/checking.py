@@ -7,7 +7,7 @@ been rewritten so that methods, loops and `~` go through the bounded forms of `s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.environment import Environment
@@ -16,6 +16,8 @@ from jinja2.visitor import NodeTransformer
 
 from sync_pipeline.templating.environment import CONCATENATE, COUNT_TURNS
 from sync_pipeline.templating.sandbox import METHODS, TemplateEnvironment
+from sync_pipeline.templating.scriban import translate
+from sync_pipeline.templating.scriban_expressions import ScribanError
 from sync_pipeline.templating.suggestions import did_you_mean
 
 #: Longest template source, in characters.
@@ -23,6 +25,19 @@ MAX_SOURCE = 100_000
 _METHOD_NAMES = frozenset().union(*METHODS.values())
 _ANY_MEMBERS: Mapping[str, Collection[str]] = {}
 _GUARDS = frozenset({"default", "d", "coalesce", "object.default", "defined", "undefined"})
+_CHANGING = "a mapping that gives something else in every run would write every entry every time"
+_NO_FUNCTIONS = "functions cannot be passed on; use {% for %}, or Jinja2's select and map"
+_UNAVAILABLE = {
+    "date.now": _CHANGING,
+    "math.random": _CHANGING,
+    "math.uuid": _CHANGING,
+    "random": _CHANGING,
+    "array.any": _NO_FUNCTIONS,
+    "array.each": _NO_FUNCTIONS,
+    "array.filter": _NO_FUNCTIONS,
+    "object.eval": "templates do not run templates",
+    "object.eval_template": "templates do not run templates",
+}
 _NO_FILES: dict[type[nodes.Node], str] = {
     nodes.Include: "include", nodes.Import: "import", nodes.FromImport: "from ... import",
     nodes.Extends: "extends", nodes.Block: "block",
@@ -54,10 +69,12 @@ def parse_checked(
     if len(source) > MAX_SOURCE:
         raise TemplateProblem(f"the template is longer than {MAX_SOURCE:,} characters")
     try:
-        tree = environment.parse(source)
+        tree = environment.parse(translate(source, filter_namespaces(environment)))
         rewritten = _Rewriter(environment, _shadowing(tree, names)).visit(tree)
         _check_roots(rewritten, environment, names)
         _check_members(rewritten, members)
+    except ScribanError as err:
+        raise TemplateProblem(str(err)) from err
     except TemplateSyntaxError as err:
         line = f" in line {err.lineno}" if source.count("\n") else ""
         raise TemplateProblem(f"the template does not compile: {err.message}{line}") from err
@@ -69,7 +86,7 @@ def parse_checked(
 
 def _check_roots(tree: nodes.Template, environment: Environment, names: Collection[str]) -> None:
     namespaces = filter_namespaces(environment)
-    known = {*names, *environment.globals}
+    known = {*names, *environment.globals, *_set_names(tree)}
     for name in sorted(find_undeclared_variables(tree) - known):
         raise TemplateProblem(
             f'unknown variable "{name}"{did_you_mean(name, [*names, *namespaces])}'
@@ -113,6 +130,17 @@ def find_members(tree: nodes.Template, root: str) -> frozenset[str] | None:
 def filter_namespaces(environment: Environment) -> frozenset[str]:
     """`cute`, `string`, `array`...: what stands before the dot of dotted filters."""
     return frozenset(name.split(".", 1)[0] for name in environment.filters if "." in name)
+
+
+def _set_names(node: nodes.Node) -> Iterator[str]:
+    """Variables set outside of loops and macros: maybe in one branch of an `if` only."""
+    for child in node.iter_child_nodes():
+        if isinstance(child, nodes.Assign | nodes.AssignBlock):
+            yield from (name.name for name in child.target.find_all(nodes.Name))
+            if isinstance(child.target, nodes.Name):
+                yield child.target.name
+        elif isinstance(child, nodes.If):
+            yield from _set_names(child)
 
 
 def _shadowing(tree: nodes.Template, names: Collection[str]) -> frozenset[str]:
@@ -192,6 +220,8 @@ class _Rewriter(NodeTransformer):
         return self.generic_visit(call)
 
     def _check_filter(self, name: str) -> None:
+        if name in _UNAVAILABLE:
+            raise TemplateProblem(f'"{name}" is not available: {_UNAVAILABLE[name]}')
         if name not in self._environment.filters:
             what = "function" if "." in name else "filter"
             known = [known for known in self._environment.filters if known[0].isalpha()]

@@ -11,6 +11,9 @@ from sync_pipeline.templating.cute_functions import build_cute_functions
 from sync_pipeline.templating.jinja_filters import build_filters, build_tests, concatenated
 from sync_pipeline.templating.lookups import SpaceAnswers
 from sync_pipeline.templating.sandbox import TemplateEnvironment, bounded_range, counted
+from sync_pipeline.templating.scriban_data import build_data_functions
+from sync_pipeline.templating.scriban_numbers import build_number_functions
+from sync_pipeline.templating.scriban_text import build_text_functions
 from sync_pipeline.templating.text import EmptyValue, MissingValue, to_text
 
 #: Names of filters that only rewritten templates use; no template can spell them.
@@ -38,6 +41,8 @@ def build_environment(
     environment.filters.clear()
     environment.filters.update(build_filters())
     environment.filters.update(build_cute_functions(SpaceAnswers(lookup, default_locale)))
+    for build in (build_text_functions, build_data_functions, build_number_functions):
+        environment.filters.update(build())
     environment.filters.update({CONCATENATE: concatenated, COUNT_TURNS: counted})
     environment.tests.clear()
     environment.tests.update(build_tests())

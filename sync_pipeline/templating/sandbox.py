@@ -176,7 +176,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         if operator == "+":
             return _add(left, right)
         if operator == "*":
-            _check_product(left, right)
+            check_product(left, right)
         elif operator == "**":
             _check_power(left, right)
         elif isinstance(left, str):
@@ -247,7 +247,8 @@ def _add(left: Any, right: Any) -> Any:
     return left + right
 
 
-def _check_product(left: Any, right: Any) -> None:
+def check_product(left: Any, right: Any) -> None:
+    """Refuse a product that would be too large a number, text or list."""
     if isinstance(left, int) and isinstance(right, int):
         if left.bit_length() + right.bit_length() > MAX_BITS:
             raise template_error("the product is too large a number")

@@ -1,4 +1,4 @@
-"""Text to the value of a Date field: ISO 8601, whole seconds, with an offset."""
+"""Dates as text: ISO 8601 in the shapes that APIs and databases write, to whole seconds."""
 
 from __future__ import annotations
 

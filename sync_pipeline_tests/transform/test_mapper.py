@@ -1,0 +1,311 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sync_pipeline.model import Conflict, DeadLetter, DesiredEntry, Filtered, SpooledRecord
+from sync_pipeline_tests.transform.mapping_cases import Entries, make_mapper, map_rows, spool
+
+PLAIN = {"id": "{{ row.id }}", "name.en-US": "{{ row.name }}", "name.de-DE": "{{ row.de }}"}
+
+
+def test_a_row_becomes_a_typed_entry() -> None:
+    mapper = make_mapper(
+        {
+            "id": "{{ row.id }}",
+            "name.de-DE": "{{ row.name | upper }}",
+            "stock": "{{ row.n }}",
+            "place.lat": "{{ row.at[0] }}",
+            "place.lon": "{{ row.at[1] }}",
+            "tags[]": "{{ row.tags }}",
+        }
+    )
+    rows = [{"id": 7, "name": "grün", "n": 3, "at": [1.5, -2], "tags": ["a, b"]}]
+    assert map_rows(mapper, rows) == [
+        DesiredEntry(
+            key="7",
+            ordinal=0,
+            fields={
+                "id": {"en-US": "7"},
+                "name": {"de-DE": "GRÜN"},
+                "stock": {"en-US": 3},
+                "tags": {"en-US": ["a, b"]},
+                "place": {"en-US": {"lat": 1.5, "lon": -2}},
+            },
+        )
+    ]
+    assert mapper.mapped_fields == {
+        ("id", "en-US"), ("name", "de-DE"), ("stock", "en-US"), ("place", "en-US"),
+        ("tags", "en-US"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("blank", [None, "", "  \n", []])
+def test_a_blank_result_is_absent(blank: Any) -> None:
+    mapper = make_mapper({**PLAIN, "tags": "{{ row.tags }}"})
+    (entry,) = map_rows(
+        mapper, [{"id": "a", "name": blank or None, "de": blank or None, "tags": blank}]
+    )
+    assert isinstance(entry, DesiredEntry)
+    assert entry.fields == {"id": {"en-US": "a"}}
+    assert entry.cleared == ()
+
+
+def test_overwrite_null_clears_what_is_blank() -> None:
+    mapper = make_mapper(
+        {
+            **PLAIN,
+            "place.lat": "{{ row.lat }}",
+            "place.lon": "{{ row.lon }}",
+            "tags[]": "{{ row.tags }}",
+        },
+        overwrite_null=["name.de-DE", "place.lat", "tags[]"],
+    )
+    (entry,) = map_rows(mapper, [{"id": "a", "tags": []}])
+    assert isinstance(entry, DesiredEntry)
+    assert set(entry.cleared) == {("name", "de-DE"), ("place", "en-US"), ("tags", "en-US")}
+    (entry,) = map_rows(mapper, [{"id": "a", "de": "x", "lat": 1, "lon": 2, "tags": ["t"]}])
+    assert isinstance(entry, DesiredEntry)
+    assert entry.cleared == ()
+
+
+def test_text_is_stored_as_rendered_not_trimmed() -> None:
+    (entry,) = map_rows(make_mapper(PLAIN), [{"id": "a", "name": " x "}])
+    assert isinstance(entry, DesiredEntry)
+    assert entry.fields["name"]["en-US"] == " x "
+
+
+def test_the_first_record_wins_and_later_ones_fill_what_is_missing() -> None:
+    rows = [
+        {"id": "a", "name": "one"},
+        {"id": "b", "name": "other"},
+        {"id": "a", "name": "two", "de": "zwei"},
+        {"id": "a", "name": "one", "de": "drei"},
+    ]
+    first, second = map_rows(make_mapper(PLAIN), rows)
+    assert isinstance(first, DesiredEntry)
+    assert first.fields["name"] == {"en-US": "one", "de-DE": "zwei"}
+    assert first.merged == 2
+    assert first.conflicts == (
+        Conflict("a", "name", "en-US", 0, 2),
+        Conflict("a", "name", "de-DE", 0, 3),
+    )
+    assert isinstance(second, DesiredEntry)
+    assert (second.key, second.ordinal, second.merged) == ("b", 1, 0)
+
+
+def test_a_later_record_fills_what_the_first_would_clear() -> None:
+    mapper = make_mapper(PLAIN, overwrite_null=["name.de-DE"])
+    (entry,) = map_rows(mapper, [{"id": "a"}, {"id": "a", "de": "x"}])
+    assert isinstance(entry, DesiredEntry)
+    assert entry.fields["name"] == {"de-DE": "x"}
+    assert entry.cleared == ()
+
+
+def test_equal_instants_and_numbers_are_no_conflict() -> None:
+    mapper = make_mapper({"id": "{{ row.id }}", "updated": "{{ row.at }}", "price": "{{ row.p }}"})
+    rows = [
+        {"id": "a", "at": "2024-05-01T10:00:00+02:00", "p": 1},
+        {"id": "a", "at": "2024-05-01T08:00:00.9Z", "p": "1.0"},
+    ]
+    (entry,) = map_rows(mapper, rows)
+    assert isinstance(entry, DesiredEntry)
+    assert entry.conflicts == ()
+
+
+def test_a_record_that_fails_leaves_the_next_of_its_key_first() -> None:
+    mapper = make_mapper({"id": "{{ row.id }}", "stock": "{{ row.n }}"})
+    dead, entry = map_rows(mapper, [{"id": "a", "n": "x"}, {"id": "a", "n": 2}])
+    assert dead == DeadLetter(
+        0, "a", "transform", "stock.en-US", "TypeMismatch", '"x" is not an integer'
+    )
+    assert isinstance(entry, DesiredEntry)
+    assert (entry.ordinal, entry.merged, entry.fields["stock"]) == (1, 0, {"en-US": 2})
+
+
+def test_a_failing_template_is_attributed_to_record_and_field() -> None:
+    mapper = make_mapper({"id": "{{ row.id }}", "name": "{{ row.id }}", "stock": "{{ 1 / row.n }}"})
+    dead, entry = map_rows(mapper, [{"id": "a", "n": 0}, {"id": "b", "n": 1}])
+    assert dead == DeadLetter(
+        0, "a", "transform", "stock.en-US", "TemplateError", "division by zero"
+    )
+    assert isinstance(entry, DesiredEntry)
+
+
+@pytest.mark.parametrize("blank", [None, "", "   "])
+def test_a_record_without_key_is_a_dead_letter(blank: Any) -> None:
+    mapper = make_mapper(PLAIN)
+    (dead,) = map_rows(mapper, [{"id": blank, "name": "x"}])
+    assert isinstance(dead, DeadLetter)
+    assert (dead.key, dead.field, dead.error_id) == ("", "id.en-US", "MissingKey")
+
+
+def test_two_records_without_key_are_not_merged_into_one() -> None:
+    results = map_rows(make_mapper(PLAIN), [{"name": "x"}, {"name": "y"}])
+    assert [result.ordinal for result in results if isinstance(result, DeadLetter)] == [0, 1]
+
+
+def test_a_key_whose_expression_fails_says_why() -> None:
+    mapper = make_mapper({"id": "{{ 1 / row.n }}", "name": "x"})
+    assert mapper.key_of({"n": 0}) == ""
+    (dead,) = map_rows(mapper, [{"n": 0}])
+    assert isinstance(dead, DeadLetter)
+    assert (dead.field, dead.error_id, dead.message) == (
+        "id.en-US",
+        "TemplateError",
+        "division by zero",
+    )
+
+
+def test_a_key_that_is_too_long_is_a_dead_letter() -> None:
+    mapper = make_mapper({"text": "{{ row.id }}"}, content_key_field="text")
+    assert mapper.key_of({"id": "x" * 256}) == "x" * 256
+    assert mapper.key_of({"id": "x" * 257}) == ""
+    (dead,) = map_rows(mapper, [{"id": "x" * 257}])
+    assert isinstance(dead, DeadLetter)
+    assert (dead.field, dead.error_id) == ("text.en-US", "KeyTooLong")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "key"),
+    [
+        ("id", 7, "7"),
+        ("id", " Ä ", " Ä "),
+        ("stock", "7.0", "7"),
+        ("price", 7.5, "7.5"),
+        ("price", "7.00", "7"),
+        ("active", "TRUE", "true"),
+        ("updated", "2024-05-01T10:00:00+02:00", "2024-05-01T08:00:00+00:00"),
+        ("updated", "2024-05-01T08:00:00.123Z", "2024-05-01T08:00:00+00:00"),
+        ("updated", "2024-05-01", "2024-05-01T00:00:00+00:00"),
+        ("brand", "b1", "b1"),
+        ("sys.Id", "x1", "x1"),
+        ("id", None, ""),
+        ("stock", "x", ""),
+    ],
+)
+def test_the_key_is_the_canonical_text_of_the_typed_value(field: str, value: Any, key: str) -> None:
+    mapper = make_mapper({field: "{{ row.value }}", "name": "n"}, content_key_field=field)
+    assert mapper.key_of({"value": value}) == key
+    (result,) = map_rows(mapper, [{"value": value}])
+    assert result.key == key
+
+
+def test_the_key_may_use_pre_mapped_variables() -> None:
+    mapper = make_mapper(
+        {"id": "{{ var.code }}", "name": "{{ var.bad }}"},
+        pre={"code": "{{ row.a }}-{{ row.b }}", "bad": "{{ 1 / row.zero }}"},
+    )
+    assert mapper.key_of({"a": 1, "b": 2, "zero": 0}) == "1-2"
+    (dead,) = map_rows(mapper, [{"a": 1, "b": 2, "zero": 0}])
+    assert isinstance(dead, DeadLetter)
+    assert (dead.key, dead.field) == ("1-2", "var.bad")
+
+
+def test_enumerated_entries_are_variables_and_do_not_leak_into_the_next_record() -> None:
+    mapper = make_mapper(
+        {"id": "{{ shop.id }}-{{ row.id }}", "name": "{{ shop.title['en-US'] }}"},
+        enumerate_types=["shop"],
+    )
+    shop = {"shop": {"id": "s1", "title": {"en-US": "Shop"}}}
+    assert mapper.key_of({"id": 1}, shop) == "s1-1"
+    records = [SpooledRecord(0, "s1-1", {"id": 1}, shop), SpooledRecord(1, "-2", {"id": 2}, {})]
+    first, second = mapper.map_records(records)
+    assert isinstance(first, DesiredEntry)
+    assert isinstance(second, DesiredEntry)
+    assert first.fields["name"] == {"en-US": "Shop"}
+    assert (second.key, "name" in second.fields) == ("-2", False)
+
+
+@pytest.mark.parametrize(
+    ("expression", "kept"),
+    [
+        ("{{ row.ok }}", True),
+        (" TRUE\n", True),
+        ("{{ row.ok and var.v == '1' }}", True),
+        ("{{ not row.ok }}", False),
+        ("", True),
+        ("yes", False),
+    ],
+)
+def test_filter_expression_keeps_a_row_that_renders_to_true(expression: str, kept: bool) -> None:
+    mapper = make_mapper(PLAIN, filter_expression=expression, pre={"v": "{{ row.v }}"})
+    (result,) = map_rows(mapper, [{"id": "a", "ok": True, "v": 1}])
+    assert isinstance(result, DesiredEntry) == kept
+    assert kept or result == Filtered(0, "a")
+
+
+def test_a_filtered_row_is_not_mapped() -> None:
+    mapper = make_mapper({"id": "{{ row.id }}", "stock": "x"}, filter_expression="false")
+    assert map_rows(mapper, [{"id": "a"}]) == [Filtered(0, "a")]
+
+
+def test_ids_can_be_chosen_by_the_user() -> None:
+    mapper = make_mapper({"sys.Id": "p-{{ row.id }}", "id": "{{ row.id }}"})
+    (entry,) = map_rows(mapper, [{"id": "a"}])
+    assert isinstance(entry, DesiredEntry)
+    assert (entry.key, entry.entry_id, entry.fields) == ("a", "p-a", {"id": {"en-US": "a"}})
+    (dead,) = map_rows(mapper, [{"id": "a b"}])
+    assert isinstance(dead, DeadLetter)
+    assert (dead.field, dead.error_id) == ("sys.id", "InvalidId")
+
+
+def test_an_id_of_another_key_is_a_dead_letter_for_the_later_record() -> None:
+    mapper = make_mapper({"sys.Id": "{{ row.sys }}", "id": "{{ row.id }}"})
+    dead, entry = map_rows(mapper, [{"id": "a", "sys": "x"}, {"id": "b", "sys": "x"}])
+    assert isinstance(dead, DeadLetter)
+    assert (dead.ordinal, dead.key, dead.error_id) == (1, "b", "DuplicateId")
+    assert isinstance(entry, DesiredEntry)
+    assert (entry.key, entry.entry_id) == ("a", "x")
+
+
+def test_field_names_may_be_templates() -> None:
+    mapper = make_mapper({"id": "{{ row.id }}", "name.{{ row.locale }}": "{{ row.name }}"})
+    rows = [
+        {"id": "a", "locale": "de-DE", "name": "x"},
+        {"id": "b", "locale": "de-CH", "name": "x"},
+        {"id": "c", "locale": "fr", "name": ""},
+    ]
+    results = {result.ordinal: result for result in map_rows(mapper, rows)}
+    assert isinstance(results[0], DesiredEntry)
+    assert results[0].fields["name"] == {"de-DE": "x"}
+    assert isinstance(results[1], DeadLetter)
+    assert results[1].error_id == "FieldName"
+    assert 'no locale "de-CH"' in results[1].message
+    assert isinstance(results[2], DesiredEntry)
+    assert "name" not in results[2].fields
+    assert ("name", "fr") in mapper.mapped_fields
+
+
+def test_a_named_field_that_meets_another_is_a_dead_letter() -> None:
+    mapper = make_mapper({"id": "{{ row.id }}", "name": "n", "{{ row.f }}": "x"})
+    (dead,) = map_rows(mapper, [{"id": "a", "f": "name.en-US"}])
+    assert isinstance(dead, DeadLetter)
+    assert (dead.field, dead.error_id) == ("name.en-US", "FieldName")
+
+
+def test_records_are_taken_by_ordinal_whatever_their_order() -> None:
+    mapper = make_mapper(PLAIN)
+    records = spool(mapper, [{"id": "a", "name": str(n)} for n in range(5)])
+    (entry,) = mapper.map_records(records[::-1])
+    assert isinstance(entry, DesiredEntry)
+    assert (entry.ordinal, entry.fields["name"]["en-US"]) == (0, "0")
+
+
+def test_the_space_is_read_once_however_many_records_ask() -> None:
+    lookup = Entries(brand=[{"id": "b1", "code": {"en-US": "ACME"}}])
+    mapper = make_mapper(
+        {
+            "id": "{{ row.id }}",
+            "brand": "{{ cute.lookup_list(row.brand, 'brand', 'code', '$id', 'acme') }}",
+            "active": "{{ cute.entries_exist('brand', 'code', row.brand) }}",
+        },
+        lookup=lookup,
+    )
+    assert lookup.reads == []
+    results = map_rows(mapper, [{"id": n, "brand": "ACME" if n % 2 else "x"} for n in range(50)])
+    assert lookup.reads == ["brand"]
+    entries = [result for result in results if isinstance(result, DesiredEntry)]
+    assert {entry.fields["brand"]["en-US"]["sys"]["id"] for entry in entries} == {"b1"}
+    assert [entry.fields["active"]["en-US"] for entry in entries[:2]] == [False, True]

@@ -235,6 +235,7 @@ USES = {
     "authorization, basic": (
         "headers: {Authorization: Basic dXNlcjpwYXNzMQ==}", {"dXNlcjpwYXNzMQ==", "pass1"},
     ),
+    "authorization, basic in name only": ("headers: {Authorization: Basic p%1}", {"p%1"}),
     "header, literal": ("headers: {X-Api-Key: abc, Accept: json}", {"abc"}),
     "zip password": ("resultsFormat: zippedCsv\nresultsSecret: '{{ config.SYNC_A }}'", {"value-a"}),
     "zip password, literal": ("resultsFormat: zippedCsv\nresultsSecret: abc", {"abc"}),

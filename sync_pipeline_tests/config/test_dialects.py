@@ -268,6 +268,20 @@ def test_values_are_read_with_tolerance(rest: str, attribute: str, expected: obj
     assert getattr(with_minimal(rest), attribute) == expected
 
 
+def test_the_key_field_is_not_looked_for_among_templates_of_field_names() -> None:
+    config = parse("""
+contentType: product
+contentKeyField: id
+endPoint: https://api.example.com/data
+mapping: {"{{ row.kind }}.en": "{{ row.value }}"}
+""")
+    assert config.mapping[0].field_name == "{{ row.kind }}.en"
+
+
+def test_a_block_of_comments_says_nothing() -> None:
+    assert parse(OURS + "yaml: |\n  # nothing\n") == parse(OURS)
+
+
 @pytest.mark.parametrize("written", ["tab", "'\\t'", '"\\t"'])
 def test_a_tab_can_be_named_as_delimiter(written: str) -> None:
     config = with_minimal(f"resultsFormat: csv\ncsv: {{delimiter: {written}}}")
@@ -313,6 +327,13 @@ def test_what_is_accepted_without_effect_is_told(
     assert "`continuationTokenHeader` is not used" in text
     assert "`resultsSecret` is not used" in text
     assert str(path) in text
+
+
+def test_a_number_of_pages_without_pagination_is_told() -> None:
+    _, notices = parse_config(
+        OURS.replace("pagination", "resultsTotalPagesPath: a\ntests: [] #"), key="a"
+    )
+    assert notices == ["`resultsTotalPagesPath` is not used: there is no `pagination`"]
 
 
 def test_a_file_without_oddities_is_loaded_silently(

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
+
+import regress
 
 from sync_pipeline.local_space.api_error import Detail, bad_request, validation_error
 
@@ -17,6 +20,19 @@ _FIELD_TYPES = (
     "RichText", "Symbol", "Text",
 )  # fmt: skip
 _LINK_TYPES = ("Asset", "Entry")
+
+
+@lru_cache(maxsize=256)
+def compile_pattern(pattern: str, flags: str) -> regress.Regex:
+    """A JavaScript regular expression.
+
+    Raises:
+        regress.RegressError: It is none.
+    """
+    # `g`, `y` and `d` say where a search starts and what it reports, not what matches.
+    return regress.Regex(pattern, "".join(flag for flag in flags if flag not in "gyd"))
+
+
 #: Limit of the service (technical limits page).
 MAX_FIELDS = 50
 
@@ -131,6 +147,23 @@ def _field_errors(raw: Any, path: list[Any]) -> list[Detail]:
         or not all(isinstance(item, Mapping) for item in validations)
     ):
         errors.append(_type_error("Array", validations, [*path, "validations"]))
+    else:
+        errors += _pattern_errors(validations or (), path)
+    return errors
+
+
+def _pattern_errors(validations: Sequence[Mapping[str, Any]], path: list[Any]) -> list[Detail]:
+    errors: list[Detail] = []
+    for index, validation in enumerate(validations):
+        for name in ("regexp", "prohibitRegexp"):
+            rule = validation.get(name)
+            if rule is None:
+                continue
+            where = [*path, "validations", index, name, "pattern"]
+            try:
+                compile_pattern(rule["pattern"], rule.get("flags") or "")
+            except (regress.RegressError, KeyError, TypeError, AttributeError):
+                errors.append({"name": "regexp", "path": where, "value": rule})
     return errors
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import lru_cache
 from typing import Any
-
-import regress
 
 from sync_pipeline.local_space import rich_text
 from sync_pipeline.local_space.api_error import Detail, validation_error
-from sync_pipeline.local_space.definitions import FieldDefinition, TypeDefinition
+from sync_pipeline.local_space.definitions import (
+    FieldDefinition,
+    TypeDefinition,
+    compile_pattern,
+)
 from sync_pipeline.local_space.save_checks import is_link
 
 Path = tuple[str | int, ...]
@@ -171,21 +172,13 @@ def _range(value: Any, rule: Any, _place: _Place) -> Iterator[dict[str, Any]]:
     yield from _bounds(value, rule, "Value")
 
 
-@lru_cache(maxsize=256)
-def _compile(pattern: str, flags: str) -> regress.Regex:
-    # `g` and `y` say where a search starts, not what matches.
-    return regress.Regex(pattern, "".join(flag for flag in flags if flag not in "gyd"))
-
-
-def _matches(rule: Mapping[str, Any], value: str) -> bool | None:
-    try:
-        return _compile(rule["pattern"], rule.get("flags") or "").find(value) is not None
-    except regress.RegressError:
-        return None
+def _matches(rule: Mapping[str, Any], value: str) -> bool:
+    # A pattern that is no pattern was refused with its content type.
+    return compile_pattern(rule["pattern"], rule.get("flags") or "").find(value) is not None
 
 
 def _regexp(value: Any, rule: Any, _place: _Place) -> Iterator[dict[str, Any]]:
-    if _matches(rule, value) is not True:
+    if not _matches(rule, value):
         flags = rule.get("flags") or ""
         yield {
             "pattern": rule["pattern"],
@@ -195,7 +188,7 @@ def _regexp(value: Any, rule: Any, _place: _Place) -> Iterator[dict[str, Any]]:
 
 
 def _prohibit_regexp(value: Any, rule: Any, _place: _Place) -> Iterator[dict[str, Any]]:
-    if _matches(rule, value) is not False:
+    if _matches(rule, value):
         flags = rule.get("flags") or ""
         yield {
             "pattern": rule["pattern"],

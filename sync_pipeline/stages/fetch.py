@@ -25,10 +25,10 @@ from sync_pipeline.batches.sizing import (
 from sync_pipeline.config.run_options import RunOptions
 from sync_pipeline.errors import MemoryBoundError
 from sync_pipeline.extract import open_source
-from sync_pipeline.load.lookup import SpaceLookup
 from sync_pipeline.load.model_reader import fetch_target_model
 from sync_pipeline.memory import memory_bound_mb, rss_mb
 from sync_pipeline.model import Page, Source
+from sync_pipeline.stages.lookup import open_lookup
 from sync_pipeline.stages.setting import Setting, open_client, open_sync_ledger, write_target_model
 from sync_pipeline.transform import Mapper, compile_mapping
 
@@ -61,9 +61,8 @@ def fetch(setting: Setting, on_page: Callable[[Progress], None] = lambda _: None
         MemoryBoundError: A regular run would pass SYNC_MAX_MEMORY_MB.
         SpoolError: The disk is full.
     """
-    with open_client(setting) as client:
+    with open_client(setting) as client, open_lookup(setting) as lookup:
         target = fetch_target_model(client, setting.config.content_type)
-        lookup = SpaceLookup(client)
         mapper = compile_mapping(
             setting.config, target, variables=setting.environment.template_variables, lookup=lookup
         )
@@ -83,10 +82,11 @@ def fetch(setting: Setting, on_page: Callable[[Progress], None] = lambda _: None
                 manifest = _spool_pages(setting, source, mapper, facts, on_page)
             finally:
                 source.close()
-        spent = read_json(setting.spool.root / "fetch.json") or {"requests": 0}
-        requests = spent["requests"] + client.requests
-        write_json(setting.spool.root / "fetch.json", {"requests": requests})
-        return Fetched(manifest, str(manifest.run["mode"]), client.requests)
+        requests = client.requests
+    requests += lookup.requests
+    spent = read_json(setting.spool.root / "fetch.json") or {"requests": 0}
+    write_json(setting.spool.root / "fetch.json", {"requests": spent["requests"] + requests})
+    return Fetched(manifest, str(manifest.run["mode"]), requests)
 
 
 def _open_facts(setting: Setting, client: Any) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from sync_pipeline.batches.extraction import count_keys
 from sync_pipeline.batches.layout import read_json, write_json
 from sync_pipeline.batches.reading import read_keys
 from sync_pipeline.load.index import build_index
-from sync_pipeline.load.lookup import SpaceLookup
 from sync_pipeline.model import BatchRef
 from sync_pipeline.stages.setting import Setting, open_client, read_target_model
 from sync_pipeline.transform import compile_mapping
@@ -41,10 +40,7 @@ def index(setting: Setting, batches: Sequence[BatchRef]) -> IndexRef:
     path = setting.spool.root / f"index.{setting.run_id}.sqlite"
     with open_client(setting) as client:
         mapper = compile_mapping(
-            setting.config,
-            target,
-            variables=setting.environment.template_variables,
-            lookup=SpaceLookup(client),
+            setting.config, target, variables=setting.environment.template_variables, lookup=None
         )
         summary = build_index(
             client,

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sync_pipeline.batches.reading import encode_desired, read_batch, write_lines
-from sync_pipeline.load.lookup import SpaceLookup
 from sync_pipeline.model import BatchRef, DeadLetter, DesiredEntry, SpooledRecord
-from sync_pipeline.stages.setting import Setting, open_client, read_target_model
+from sync_pipeline.stages.lookup import open_lookup
+from sync_pipeline.stages.setting import Setting, read_target_model
 from sync_pipeline.transform import compile_mapping
 
 #: Conflicts that are named in the log; all are counted.
@@ -39,27 +39,18 @@ def transform(setting: Setting, batch: BatchRef) -> Transformed:
         SpoolError: The batch is gone or damaged, or the disk is full.
     """
     target = read_target_model(setting.spool)
-    with open_client(setting) as client:
+    tally = _Tally()
+    dead: list[DeadLetter] = []
+    with open_lookup(setting) as lookup:
         mapper = compile_mapping(
-            setting.config,
-            target,
-            variables=setting.environment.template_variables,
-            lookup=SpaceLookup(client),
+            setting.config, target, variables=setting.environment.template_variables, lookup=lookup
         )
-        tally = _Tally()
-        dead: list[DeadLetter] = []
 
         def desired() -> Iterator[dict[str, Any]]:
             for result in mapper.map_records(tally.count(read_batch(batch))):
                 if isinstance(result, DesiredEntry):
                     tally.add(result)
-                    for conflict in result.conflicts[: CONFLICTS_NAMED - tally.named]:
-                        tally.named += 1
-                        setting.log.warning(
-                            "%s: records %d and %d with key %r differ in %s.%s; the first wins",
-                            setting.config.key, conflict.first_ordinal, conflict.ordinal,
-                            conflict.key, conflict.field, conflict.locale,
-                        )  # fmt: skip
+                    _name_conflicts(setting, tally, result)
                     yield encode_desired(result)
                 elif isinstance(result, DeadLetter):
                     dead.append(result)
@@ -68,16 +59,26 @@ def transform(setting: Setting, batch: BatchRef) -> Transformed:
 
         write_lines(setting.spool.desired(batch.key), desired())
         write_lines(setting.spool.mapping_failures(batch.key), (asdict(item) for item in dead))
-        return Transformed(
-            batch=batch,
-            records=tally.records,
-            desired=tally.desired,
-            filtered=tally.filtered,
-            duplicates=tally.duplicates,
-            failed=len(dead),
-            conflicts=tally.conflicts,
-            space_requests=client.requests,
-        )
+    return Transformed(
+        batch=batch,
+        records=tally.records,
+        desired=tally.desired,
+        filtered=tally.filtered,
+        duplicates=tally.duplicates,
+        failed=len(dead),
+        conflicts=tally.conflicts,
+        space_requests=lookup.requests,
+    )
+
+
+def _name_conflicts(setting: Setting, tally: _Tally, entry: DesiredEntry) -> None:
+    for conflict in entry.conflicts[: CONFLICTS_NAMED - tally.named]:
+        tally.named += 1
+        setting.log.warning(
+            "%s: records %d and %d with key %r differ in %s.%s; the first wins",
+            setting.config.key, conflict.first_ordinal, conflict.ordinal,
+            conflict.key, conflict.field, conflict.locale,
+        )  # fmt: skip
 
 
 class _Tally:

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sync_pipeline.batches.extraction import read_manifest
+from sync_pipeline.batches.extraction import read_manifest, read_progress
 from sync_pipeline.batches.layout import Spool, spool_of
-from sync_pipeline.batches.results import read_results, read_run_facts
 from sync_pipeline.commands.display import print_problem, print_summary, progress_display
 from sync_pipeline.config.environment import Environment, find_project_dir, read_environment
 from sync_pipeline.config.loading import load_configs
@@ -118,29 +117,26 @@ def backfill(key: str, partition_keys: Sequence[str], *, as_json: bool, debug: b
 def _tell(key: str, spool: Spool, launched: Any, *, as_json: bool) -> int:
     """Print the figures of a run that has ended, as far as it came."""
     values = read_values(key, spool, launched.run_id)
-    if values is not None:
+    if as_json and not launched.is_success:
+        values["error"] = launched.failure
+    if as_json or values["batches"] or launched.is_success:
         print_summary(values, as_json=as_json)
-    if not launched.is_success and (values is None or launched.exit_code != SOME_FAILED):
+    if not launched.is_success and launched.exit_code != SOME_FAILED:
         print_problem(launched.failure)
-        if values is not None or spool.database.exists():
+        if read_progress(spool).pages:
             print_problem(
                 f"What was fetched is kept: `sync-pipeline resume {launched.run_id}` goes on."
             )
     return int(launched.exit_code)
 
 
-def read_values(key: str, spool: Spool, run_id: str) -> dict[str, Any] | None:
-    """The figures of a run from its spool, red batches included; None while fetching failed."""
+def read_values(key: str, spool: Spool, run_id: str) -> dict[str, Any]:
+    """The figures of a run from its spool, as far as it came."""
     from sync_pipeline.orchestration.reporting import summary_values  # noqa: PLC0415
-    from sync_pipeline.stages.summary import summarize_spool  # noqa: PLC0415
+    from sync_pipeline.stages.summary import summarize_interrupted, summarize_spool  # noqa: PLC0415
 
-    if read_manifest(spool) is None or not read_run_facts(spool):
-        return None
-    summary = summarize_spool(key, spool)
-    done = read_results(spool)
-    return {
-        **summary_values(summary),
-        "sync": key,
-        "run_id": run_id,
-        "batches_done": sum(result.status == "done" for result in done.values()),
-    }
+    if read_manifest(spool) is None:
+        summary = summarize_interrupted(key, spool)
+    else:
+        summary = summarize_spool(key, spool)
+    return {**summary_values(summary), "sync": key, "run_id": run_id}

@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from sync_pipeline.batches.housekeeping import clean_spools
 from sync_pipeline.batches.results import (
     FETCH,
     partition_key,
@@ -20,7 +21,7 @@ from sync_pipeline.batches.results import (
 )
 from sync_pipeline.memory import rss_mb
 from sync_pipeline.model import BatchRef
-from sync_pipeline.orchestration.claims import release_sync
+from sync_pipeline.orchestration.claims import live_claims, release_sync
 from sync_pipeline.orchestration.failed_batches import partitions_name, reconcile_failed_batches
 from sync_pipeline.orchestration.reporting import (
     counts_metadata,
@@ -30,8 +31,10 @@ from sync_pipeline.orchestration.reporting import (
     summary_values,
 )
 from sync_pipeline.orchestration.steps import Step, failure, open_step
+from sync_pipeline.stages.drafts import publish_left_drafts
 from sync_pipeline.stages.fetch import fetch
 from sync_pipeline.stages.index import IndexRef, index
+from sync_pipeline.stages.setting import Setting
 from sync_pipeline.stages.summary import summarize, summarize_replay, supersede_older_batches
 from sync_pipeline.stages.transform import Transformed, transform
 from sync_pipeline.stages.upsert import Upserted, upsert
@@ -158,6 +161,7 @@ def summarize_run(
         setting, instance = step.setting, context.instance
         key = setting.config.key
         if step.replay is None:
+            publish_left_drafts(setting)
             summary = summarize(setting)
             for settled in supersede_older_batches(setting):
                 setting.log.info("%s: superseded by this run: %s", key, settled)
@@ -175,7 +179,25 @@ def summarize_run(
         instance.add_run_tags(context.run_id, {"sync/failed": str(summary.counts.failed)})
         release_sync(setting.storage_dir, key, context.run_id)
         reconcile_failed_batches(instance, setting.storage_dir, key)
+        _clean_up(instance, setting)
         return dg.Output(summary_values(summary), metadata=metadata)
+
+
+def _clean_up(instance: dg.DagsterInstance, setting: Setting) -> None:
+    """Remove what finished runs of this sync left on disk longer than the retention time ago."""
+    going = {
+        claim.spool_id for claim in live_claims(instance, setting.storage_dir, setting.config.key)
+    }
+    for removed in clean_spools(
+        setting.storage_dir,
+        now=setting.clock(),
+        is_going=going.__contains__,
+        sync_key=setting.config.key,
+    ):
+        setting.log.info(
+            "%s: removed the spool of run %s, %.1f MB",
+            setting.config.key, removed.spool.spool_id, removed.bytes / 1024**2,
+        )  # fmt: skip
 
 
 @contextmanager

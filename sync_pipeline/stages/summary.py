@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sync_pipeline.batches.extraction import Manifest, keys_not_in, read_manifest
+from sync_pipeline.batches.extraction import (
+    Manifest,
+    keys_not_in,
+    read_manifest,
+    read_progress,
+)
 from sync_pipeline.batches.layout import Spool, list_spools, read_json
 from sync_pipeline.batches.reading import read_keys
 from sync_pipeline.batches.results import (
@@ -65,7 +70,11 @@ def summarize_spool(
     results = {ref.key: ended.get(ref.key) for ref in manifest.batches}
     known = [result for result in results.values() if result is not None]
     counts = sum((result.counts for result in known), Counts())
-    counts = counts.with_(requests=counts.requests + _requests_before_batches(spool))
+    drafts = read_json(spool.root / "drafts.json") or {"published": 0}
+    counts = counts.with_(
+        requests=counts.requests + _requests_around_batches(spool),
+        published=counts.published + drafts["published"],
+    )
     if len(known) == len(results):
         _check(manifest, counts)
     started = datetime.fromisoformat(str(manifest.run["started_at"]))
@@ -84,6 +93,22 @@ def summarize_spool(
     )
 
 
+def summarize_interrupted(sync_key: str, spool: Spool) -> RunSummary:
+    """What is known of a run whose extraction is not whole: nothing was written yet."""
+    facts = read_run_facts(spool)
+    requests = _requests_around_batches(spool)
+    return RunSummary(
+        sync_key=sync_key,
+        mode=str(facts["options"]["mode"]) if facts else "",
+        dry_run=not facts.get("apply", False),
+        batches=0,
+        failed_batches=(),
+        counts=Counts(records=read_progress(spool).records, requests=requests),
+        duration_s=0.0,
+        peak_rss_mb=peak_rss_mb(),
+    )
+
+
 def summarize_replay(setting: Setting, upserted: Sequence[Upserted]) -> RunSummary:
     """What a backfill did, without the batches that other runs did before it."""
     facts = read_run_facts(setting.spool)
@@ -99,9 +124,9 @@ def summarize_replay(setting: Setting, upserted: Sequence[Upserted]) -> RunSumma
     )
 
 
-def _requests_before_batches(spool: Spool) -> int:
-    fetched, index = read_json(spool.root / "fetch.json"), read_json(spool.root / "index.json")
-    return sum(part["requests"] for part in (fetched, index) if part is not None)
+def _requests_around_batches(spool: Spool) -> int:
+    parts = (read_json(spool.root / f"{name}.json") for name in ("fetch", "index", "drafts"))
+    return sum(part["requests"] for part in parts if part is not None)
 
 
 def _check(manifest: Manifest, counts: Counts) -> None:

@@ -1,0 +1,39 @@
+"""`publish: all`: after the batches, publish the drafts that others left, once a run."""
+
+from __future__ import annotations
+
+from sync_pipeline.batches.layout import write_json
+from sync_pipeline.load.drafts import publish_drafts
+from sync_pipeline.stages.setting import Setting, open_client
+
+#: Drafts that could not be published and are named in the log; all are counted.
+NAMED = 20
+
+
+def publish_left_drafts(setting: Setting) -> None:
+    """Publish every draft of the content type, or in a dry run only count them; idempotent.
+
+    A draft of somebody else that does not pass its validations is a warning, not a failed record:
+    it is no record of this sync.
+    """
+    if setting.options.publish != "all":
+        return
+    published = refused = 0
+    with open_client(setting) as client:
+        for result in publish_drafts(
+            client, setting.config.content_type, apply=setting.options.apply
+        ):
+            if result.status == "published":
+                published += 1
+                continue
+            refused += 1
+            if refused <= NAMED:
+                setting.log.warning(
+                    "%s: the draft %s stays unpublished: %s",
+                    setting.config.key, result.entry_id, result.message,
+                )  # fmt: skip
+        requests = client.requests
+    write_json(
+        setting.spool.root / "drafts.json",
+        {"published": published, "refused": refused, "requests": requests},
+    )

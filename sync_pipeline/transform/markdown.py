@@ -18,6 +18,10 @@ from markdown_it.tree import SyntaxTreeNode
 
 Node: TypeAlias = dict[str, Any]
 
+#: Blocks in blocks; the parser drops what is nested deeper, so that becomes plain text as a whole.
+_MAX_NESTING = 40
+#: The parser takes time quadratic in them: ten thousand are a third of a second.
+_MAX_BRACKETS = 10_000
 _MARKS = {"strong": "bold", "em": "italic"}
 _UNDERLINE = re.compile(r"(</?u>)")
 #: Blocks of a document that a list item may not hold.
@@ -28,14 +32,22 @@ _NOT_IN_ITEM = frozenset({"table"})
 def _parser() -> MarkdownIt:
     # Indented text is common in plain text and hardly ever meant as code.
     return (
-        MarkdownIt("commonmark", {"html": False, "maxNesting": 40}).enable("table").disable("code")
+        MarkdownIt("commonmark", {"html": False, "maxNesting": _MAX_NESTING})
+        .enable("table")
+        .disable("code")
     )
 
 
 def convert_markdown(text: str) -> Node:
-    """The document for a Markdown text."""
-    root = SyntaxTreeNode(_parser().parse(text))
-    return _node("document", list(_blocks(root)))
+    """The document for a Markdown text; never loses text to what the parser would leave out."""
+    content: list[Node] = []
+    if text.count("[") <= _MAX_BRACKETS:
+        tokens = _parser().parse(text)
+        if all(token.level < _MAX_NESTING - 1 for token in tokens):
+            content = list(_blocks(SyntaxTreeNode(tokens)))
+    if not content and text.strip():  # nested too deep, or nothing but definitions of links
+        content = [paragraph_of(text.strip())]
+    return _node("document", content)
 
 
 def paragraph_of(text: str) -> Node:

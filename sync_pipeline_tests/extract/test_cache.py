@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import gzip
 import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -19,51 +15,7 @@ import requests
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.errors import SourceDataError, SourceError
 from sync_pipeline.extract.cache import forget_answer, open_cached_session
-
-Answer = tuple[int, dict[str, str], bytes]
-
-
-@dataclass
-class Api:
-    """A real server that answers with what a function says, and remembers what it was asked."""
-
-    url: str
-    answer: Callable[[str, dict[str, str], bytes], Answer]
-    asked: list[str] = field(default_factory=list)
-
-
-@contextmanager
-def serving(answer: Callable[[str, dict[str, str], bytes], Answer]) -> Iterator[Api]:
-    api = Api("", answer)
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            api.asked.append(self.path)
-            status, headers, payload = api.answer(self.path, dict(self.headers), body)
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(payload)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(payload)
-
-        do_POST = do_GET  # noqa: N815 - the name that http.server asks for
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    api.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield api
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+from sync_pipeline_tests.extract.answering_server import Answer, serving
 
 
 def config(**keys: Any) -> SyncConfig:

@@ -1,6 +1,7 @@
 """CSV to rows of text: nothing is converted, padded, cut or guessed to be empty.
 
-The standard library's reader, in its strict mode: see docs/decisions/0006-csv-by-the-standard-library.md for why not pandas.
+The standard library's reader, in its strict mode; why not pandas:
+docs/decisions/0006-csv-by-the-standard-library.md
 """
 
 from __future__ import annotations

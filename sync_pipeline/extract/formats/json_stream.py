@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from itertools import chain, islice
 from typing import Any, Final, NoReturn
 
-import ijson
-
 from sync_pipeline.extract.formats.answer import Answer
 from sync_pipeline.extract.formats.body import CHUNK, Body, read_chunks
+from sync_pipeline.extract.formats.json_events import (
+    BrokenJsonError,
+    Event,
+    parse_events,
+    to_number,
+)
 from sync_pipeline.extract.formats.json_path import (
     Each,
     Steps,
@@ -39,19 +42,12 @@ SMALL: Final = 1024 * 1024
 #: Containers within containers; json.dumps of the spool would fail not far beyond.
 MAX_DEPTH: Final = 500
 
-_Event = tuple[str, Any]
 #: What `json.loads` would silently take: numbers beyond a double, halves of surrogate pairs.
 _HUGE: Final = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{300}")
 _HALF_PAIR: Final = re.compile(
     rb"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\u[dD])[c-fC-F])", re.DOTALL
 )
-#: A SystemError is how the C extension reports an integer with more digits than Python converts.
-_PARSER_ERRORS: Final = (ijson.JSONError, ValueError, ArithmeticError, SystemError, StopIteration)
-_BROKEN: Final = object()
-
-
-class _BrokenError(ValueError):
-    """The text is no JSON; becomes a `SourceDataError` once the number of good records is known."""
+BROKEN: Final = object()
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -73,8 +69,8 @@ def read_json(body: Body, answer: Answer, path: str | None, skip: int = 0) -> It
     if len(head) < SMALL or steps is None:
         # jsonpath-ng's paths need the whole document, whatever its size.
         text = head if steps is not None else b"".join(read_chunks(source))
-        document = _load(text)
-        if document is not _BROKEN:
+        document = load_fast_and_strict(text)
+        if document is not BROKEN:
             yield from islice(select_rows(document, path, where=_where(answer)), skip, None)
             return
         if steps is None:
@@ -93,25 +89,26 @@ def load_text(text: bytes, answer: Answer) -> Any:
     Raises:
         SourceDataError: The text is no JSON.
     """
-    document = _load(text)
-    if document is not _BROKEN:
+    document = load_fast_and_strict(text)
+    if document is not BROKEN:
         return document
     try:
-        events = chain.from_iterable(_event_lists(iter((text,))))
+        events = chain.from_iterable(parse_events(iter((text,))))
         return _build_value(events, next(events))
-    except _BrokenError as err:
+    except BrokenJsonError as err:
         _raise_broken(err, answer, None)
 
 
-def _load(text: bytes) -> Any:
+def load_fast_and_strict(text: bytes) -> Any:
+    """The document, or `BROKEN` where the text needs a closer look."""
     if _HUGE.search(text) or (b"\\u" in text and _HALF_PAIR.search(text)):
-        return _BROKEN
+        return BROKEN
     try:
         document = _DECODER.decode(text.decode())
     except (ValueError, RecursionError):
-        return _BROKEN
+        return BROKEN
     is_deep = text.count(b"{") + text.count(b"[") > MAX_DEPTH and _is_too_deep(document)
-    return _BROKEN if is_deep else document
+    return BROKEN if is_deep else document
 
 
 def _is_too_deep(document: Any) -> bool:
@@ -138,16 +135,16 @@ def _stream_rows(
 ) -> Iterator[Row]:
     done = 0
     try:
-        events = chain.from_iterable(_event_lists(read_chunks(source, CHUNK)))
+        events = chain.from_iterable(parse_events(read_chunks(source, CHUNK)))
         for row in _rows(events, answer, steps, path):
             done += 1
             if done > skip:
                 yield row
-    except _BrokenError as err:
+    except BrokenJsonError as err:
         _raise_broken(err, answer, done)
 
 
-def _rows(events: Iterator[_Event], answer: Answer, steps: Steps, path: str) -> Iterator[Row]:
+def _rows(events: Iterator[Event], answer: Answer, steps: Steps, path: str) -> Iterator[Row]:
     """Follow the path through the document and yield what is there."""
     many = Each.ITEM in steps
     found = False
@@ -208,7 +205,7 @@ def _rows(events: Iterator[_Event], answer: Answer, steps: Steps, path: str) -> 
         _raise_missing(answer, steps, path, deepest, seen_keys)
 
 
-def _skip(events: Iterator[_Event], event: str) -> None:
+def _skip(events: Iterator[Event], event: str) -> None:
     """Read over the value that the event begins."""
     if event not in ("start_map", "start_array"):
         return
@@ -222,16 +219,16 @@ def _skip(events: Iterator[_Event], event: str) -> None:
                 return
 
 
-def _build_value(events: Iterator[_Event], first: _Event) -> Any:
+def _build_value(events: Iterator[Event], first: Event) -> Any:
     event, value = first
     if event == "start_map":
         return _build(events, {})
     if event == "start_array":
         return _build(events, [])
-    return _number(value) if event == "number" else value
+    return to_number(value) if event == "number" else value
 
 
-def _build(events: Iterator[_Event], root: Any) -> Any:
+def _build(events: Iterator[Event], root: Any) -> Any:
     """Fill a container whose start was read already."""
     container, key = root, ""
     stack: list[Any] = []
@@ -247,7 +244,7 @@ def _build(events: Iterator[_Event], root: Any) -> Any:
         child: Any = value
         if event == "number":
             if type(value) is Decimal:
-                child = _number(value)
+                child = to_number(value)
         elif event == "start_map":
             child = {}
         elif event == "start_array":
@@ -258,79 +255,13 @@ def _build(events: Iterator[_Event], root: Any) -> Any:
             container.append(child)
         if event in ("start_map", "start_array"):
             if len(stack) >= MAX_DEPTH:
-                raise _BrokenError(f"it nests deeper than {MAX_DEPTH} levels")
+                raise BrokenJsonError(f"it nests deeper than {MAX_DEPTH} levels")
             stack.append(container)
             container = child
-    raise _BrokenError("it ends too early")
+    raise BrokenJsonError("it ends too early")
 
 
-def _number(value: Any) -> int | float:
-    """What `json.loads` makes of a number: an exact int or the nearest double."""
-    if type(value) is not Decimal:
-        return int(value)
-    number = float(value)
-    if math.isinf(number):
-        raise _BrokenError("it has a number beyond the range of a double")
-    return number
-
-
-def _event_lists(chunks: Iterable[bytes]) -> Iterator[list[_Event]]:
-    """Parse chunk by chunk; the events before a mistake come before its error."""
-    events: Any = ijson.sendable_list()
-    parser = ijson.basic_parse_coro(events)
-    try:
-        for chunk in chunks:
-            try:
-                parser.send(chunk)
-            except _PARSER_ERRORS as err:
-                yield _sound_events(events, err)
-                raise _BrokenError(_reason(err)) from err
-            yield list(events)
-            del events[:]
-        try:
-            parser.close()
-        except _PARSER_ERRORS as err:
-            yield _sound_events(events, err)
-            is_number = not isinstance(err, ijson.JSONError)
-            raise _BrokenError(_reason(err) if is_number else "it ends too early") from err
-        yield list(events)  # a number at the very end is only known here
-    finally:
-        _close_quietly(parser)
-
-
-def _sound_events(events: list[_Event], err: Exception) -> list[_Event]:
-    """The events before an error. When a number cannot be converted, ijson 3.6 leaves an event
-    without a value behind, and whoever touches that value crashes the interpreter.
-    """
-    if not isinstance(err, ijson.JSONError) and events and events[-1][0] == "number":
-        return events[:-1]
-    return list(events)
-
-
-def _close_quietly(parser: Any) -> None:
-    """Closing a parser before its end reports the missing rest, which nobody asked for here."""
-    try:
-        parser.close()
-    except _PARSER_ERRORS:
-        return
-
-
-def _reason(err: Exception) -> str:
-    # The first line only: the others repeat a piece of the payload.
-    text = str(err.args[0] if err.args else err)
-    lines = text.replace("\\n", "\n").splitlines() or [""]
-    if re.search(r"\b(?:NaN|Infinity)\b", text) and "invalid char" in lines[0]:
-        return "it has NaN or Infinity, which are no JSON"
-    if "malformed number" in lines[0] and "Inf" in text:
-        return "it has NaN or Infinity, which are no JSON"
-    if "UTF8" in lines[0]:
-        return "its bytes are no UTF-8, and no other charset is declared"
-    if not isinstance(err, ijson.JSONError):
-        return "it has a number that is too long"
-    return lines[0].removeprefix("b'").rstrip(".'\" ")
-
-
-def _raise_broken(err: _BrokenError, answer: Answer, done: int | None) -> NoReturn:
+def _raise_broken(err: BrokenJsonError, answer: Answer, done: int | None) -> NoReturn:
     after = f" after {done} good records" if done else ""
     came = answer.content_type or "no Content-Type"
     raise answer.error(

@@ -1,7 +1,7 @@
 """The short way for ordinary JSON pages: orjson, wherever it reads exactly what `json` would.
 
-orjson takes a third of the time, but rounds integers beyond 64 bits and goes deeper than a spool
-line may. Such texts, and all that are no JSON, are left to the careful reader in `formats`.
+orjson takes a third of the time, but rounds integers beyond 64 bits. Such texts, and all that are
+no JSON, are left to the careful reader in `formats`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import re
 from typing import Any, Final
 
 import orjson
-
-from sync_pipeline.extract.formats.json_stream import MAX_DEPTH
 
 #: What `load_fast` gives for a text that it leaves to the careful reader.
 UNSURE: Final = object()
@@ -29,6 +27,10 @@ def load_fast(body: bytes, content_type: str | None) -> Any:
     Args:
         body: Text of JSON, Content-Encoding undone.
         content_type: The header; another charset than UTF-8 is left to the careful reader.
+
+    Returns:
+        What the careful reader gives too, but that the document may be nested deeper than that one
+        allows: `orjson.dumps` of its records refuses those.
     """
     charset = _CHARSET.search(content_type or "")
     if charset and charset.group(1).lower() not in ("utf-8", "utf8", "us-ascii", "ascii"):
@@ -36,23 +38,6 @@ def load_fast(body: bytes, content_type: str | None) -> Any:
     if _LONG in body.translate(_DIGITS):
         return UNSURE
     try:
-        document = orjson.loads(body)
+        return orjson.loads(body)
     except orjson.JSONDecodeError:
         return UNSURE
-    return document if _is_shallow(document) else UNSURE
-
-
-def _is_shallow(document: Any) -> bool:
-    """Whether the document has less than `MAX_DEPTH` levels."""
-    level = [document]
-    for _ in range(MAX_DEPTH - 1):
-        level = [
-            inner
-            for container in level
-            if type(container) in (dict, list)
-            for inner in (container.values() if type(container) is dict else container)
-            if type(inner) in (dict, list)
-        ]
-        if not level:
-            return True
-    return False

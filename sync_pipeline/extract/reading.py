@@ -52,6 +52,8 @@ class SmallBody:
 
     records: list[Row]
     declared: Declared
+    #: Of its records.
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,15 @@ def read_body(
 def _read_small(
     body: bytes, answer: Answer, config: SyncConfig, plan: ResolvedPagination
 ) -> SmallBody:
+    where = f"{answer.name}: "
     document = load_fast(body, answer.content_type)
+    digest = ""
+    if document is not UNSURE:
+        records = select_rows(document, config.results_json_path, where=where)
+        try:
+            digest = _digest(orjson.dumps(records, option=orjson.OPT_SORT_KEYS))
+        except TypeError:  # nested too deep
+            document = UNSURE
     if document is UNSURE:
         document = load_document(
             io.BytesIO(body),
@@ -100,7 +110,8 @@ def _read_small(
             content_type_header=answer.content_type,
             url=answer.redacted_url,
         )
-    records = select_rows(document, config.results_json_path, where=f"{answer.name}: ")
+        records = select_rows(document, config.results_json_path, where=where)
+        digest = digest_records(records)
 
     def find(path: str) -> Any:
         value = value_at(document, path)
@@ -111,7 +122,7 @@ def _read_small(
             )
         return value
 
-    return SmallBody(records, _read_declared(answer, plan, find, where=answer.name))
+    return SmallBody(records, _read_declared(answer, plan, find, where=answer.name), digest)
 
 
 def _read_large(
@@ -204,6 +215,10 @@ def digest_records(records: Sequence[Row]) -> str:
         data = orjson.dumps(records, option=orjson.OPT_SORT_KEYS)
     except TypeError:  # integers beyond 64 bits, halves of surrogate pairs
         data = json.dumps(records, sort_keys=True).encode("ascii")
+    return _digest(data)
+
+
+def _digest(data: bytes) -> str:
     return blake2b(data, digest_size=8).hexdigest()
 
 

@@ -292,7 +292,7 @@ def _facts_of_small(body: SmallBody, state: PagingState, asked: int | None) -> P
     digests: tuple[str, ...] = ()
     if is_short or state.is_short:
         digests = tuple(digest_records([record]) for record in body.records)
-    digest = digest_records(body.records) if received else ""
+    digest = body.digest if received else ""
     return facts_of(body.declared, received, digest=digest, record_digests=digests)
 
 

@@ -31,7 +31,8 @@ def sync_logger(_: dg.InitLoggerContext) -> logging.Logger:
 
 def _is_ours(record: logging.LogRecord) -> bool:
     meta = getattr(record, "dagster_meta", None) or {}
-    if meta.get("dagster_event") is None:
+    # The executor's own lines ("Dependencies for step ... failed") come without a step.
+    if meta.get("dagster_event") is None and meta.get("step_key") is not None:
         record.msg, record.args = meta.get("orig_message", record.getMessage()), ()
         return True
     return False

@@ -31,7 +31,7 @@ from sync_pipeline.errors import EnvironmentVariableError
 
 #: Share of the allowed rate that is used. The rest absorbs jitter on the way: N + 1 evenly paced
 #: requests then span a little more than a second, whatever window the server counts in.
-USED_SHARE = 0.97
+USED_SHARE = 0.975
 #: Longest wait the space may ask for: its hourly limit says up to 900 s, then some queueing.
 MAX_WAIT_S = 900.0
 _MAX_AHEAD_S = MAX_WAIT_S + 120.0

@@ -101,12 +101,12 @@ def test_the_end_of_the_collection_may_vanish(client: SpaceClient, space: SpaceS
 def test_a_collection_that_never_holds_still_is_given_up(
     client: SpaceClient, space: SpaceState
 ) -> None:
-    fill(space, 30)
+    fill(space, 60)
 
     def replace_all(_: Request) -> None:
         number = len(space.requests)
         space.entries.clear()
-        for k in range(300):
+        for k in range(60):
             space.add_entry(f"r{number}-{k}", {})
 
     space.meanwhile = replace_all

@@ -51,8 +51,8 @@ class TestPlainRuns:
         assert sync.ledger.all_pending() == ()
 
     def test_the_second_run_writes_nothing(self, sync: Sync, space: SpaceState) -> None:
-        sync.run(products(1200))
-        space.requests.clear()
+        for entry in products(1200):
+            space.add_entry(derive_entry_id("product", entry.key), dict(entry.fields))
         outcomes = sync.run(products(1200))
         assert actions(outcomes) == {"unchanged": 1200}
         assert space.writes == []
@@ -461,12 +461,17 @@ class TestFaults:
         self, sync: Sync, space: SpaceState, status: int, after: bool, rate: float
     ) -> None:
         dice = random.Random(f"{status} {after} {rate}")
+        failed: Counter[tuple[str, str]] = Counter()
 
         def fail(request: Request) -> Fault | None:
             if status == 409 and request.method not in {"PUT", "PATCH"}:
                 return None
-            if dice.random() >= rate:
+            # No more in a row than a request is repeated: which thread throws the dice is chance.
+            asked = (request.method, request.path)
+            if dice.random() >= rate or failed[asked] >= 4:
+                failed[asked] = 0
                 return None
+            failed[asked] += 1
             if status == 409:
                 return Fault(409, error_id="VersionMismatch")
             return Fault(status, after=after, raw=b"" if status == 503 else None)

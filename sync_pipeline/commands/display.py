@@ -111,7 +111,8 @@ def print_summary(values: Mapping[str, Any], *, as_json: bool) -> None:
         sys.stdout.write(json.dumps(values, sort_keys=True) + "\n")
         return
     title = "dry run: what would happen" if values["dry_run"] else "what was done"
-    table = Table(title=f"{values['sync']}: {title}", title_justify="left")
+    Console().print(f"{values['sync']}: {title}", highlight=False)
+    table = Table(show_header=False)
     table.add_column("")
     table.add_column("", justify="right")
     for name in (*_ROWS, *_OPTIONAL_ROWS):

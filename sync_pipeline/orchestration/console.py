@@ -10,12 +10,14 @@ import dagster as dg
 
 #: The command line replaces this logger's handler by its progress display.
 LOGGER_NAME = "sync_pipeline.run"
+#: Attribute of the log records that a stage wrote; all others are Dagster's.
+LINE_OF_OURS = "sync_line"
 LOGGERS_CONFIG: dict[str, Any] = {"loggers": {"sync": {"config": {}}}}
 
 
 @dg.logger(config_schema={}, description="The sync's own lines on stderr.")
 def sync_logger(_: dg.InitLoggerContext) -> logging.Logger:
-    """A logger that leaves out Dagster's events, failures excepted."""
+    """A logger that leaves out what Dagster itself has to say."""
     logger = logging.getLogger(LOGGER_NAME)
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
@@ -30,9 +32,8 @@ def sync_logger(_: dg.InitLoggerContext) -> logging.Logger:
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
+    if not getattr(record, LINE_OF_OURS, False):
+        return False
     meta = getattr(record, "dagster_meta", None) or {}
-    # The executor's own lines ("Dependencies for step ... failed") come without a step.
-    if meta.get("dagster_event") is None and meta.get("step_key") is not None:
-        record.msg, record.args = meta.get("orig_message", record.getMessage()), ()
-        return True
-    return False
+    record.msg, record.args = meta.get("orig_message", record.getMessage()), ()
+    return True

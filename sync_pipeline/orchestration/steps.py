@@ -20,6 +20,7 @@ from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.run_options import RunOptions
 from sync_pipeline.errors import AccessError, SyncPipelineError
 from sync_pipeline.orchestration.claims import build_claim, claim_sync
+from sync_pipeline.orchestration.console import LINE_OF_OURS
 from sync_pipeline.orchestration.failed_batches import find_failed_batch
 from sync_pipeline.orchestration.run_config import options_from
 from sync_pipeline.redaction import Redactor, secrets_of
@@ -66,7 +67,8 @@ class StepLog(logging.Logger):
 
     def handle(self, record: logging.LogRecord) -> None:
         """Pass a line on, formatted here so that a secret in an argument is redacted too."""
-        self._target.log(record.levelno, "%s", self._redactor.redact(record.getMessage()))
+        text = self._redactor.redact(record.getMessage())
+        self._target.log(record.levelno, "%s", text, extra={LINE_OF_OURS: True})
 
 
 @contextmanager

@@ -36,6 +36,7 @@ from sync_pipeline.load.target_index import (
     open_index,
     read_existing,
     write_row,
+    write_strategy,
 )
 from sync_pipeline.model import TargetModel
 
@@ -107,6 +108,7 @@ def build_index(
             create_schema(connection, target, key_field, field_ids)
             writer = _Writer(connection, target, key_field, field_ids)
             strategy = _fill(client, writer, keys, key_count, ids)
+            write_strategy(connection, strategy)
             duplicates, duplicate_count = _find_duplicates(connection)
             entries = int(connection.execute("SELECT count(*) FROM entries").fetchone()[0])
         _remove_companions(path)

@@ -78,6 +78,8 @@ class TargetIndex:
         self.key_field: str = meta["key_field"]
         #: Ids of the fields kept, the key field included.
         self.field_ids: tuple[str, ...] = tuple(json.loads(meta["field_ids"]))
+        #: Whether it holds the whole content type, so that what it lacks did not exist.
+        self.is_whole: bool = meta.get("strategy") == "whole"
 
     def __enter__(self) -> Self:
         return self
@@ -222,6 +224,11 @@ def create_schema(
             ("field_ids", json.dumps(sorted(field_ids))),
         ],
     )
+
+
+def write_strategy(connection: sqlite3.Connection, strategy: str) -> None:
+    """Note how the index was filled: `whole` or `lookups`."""
+    connection.execute("INSERT INTO meta VALUES ('strategy', ?)", (strategy,))
 
 
 def open_index(path: Path, *, in_memory: bool = False) -> TargetIndex:

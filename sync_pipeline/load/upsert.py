@@ -154,7 +154,7 @@ class _Batch:
         """Plan a chunk, note its writes, and send them off."""
         chunk = _Chunk([Slot(entry) for entry in entries])
         usable = [slot for slot in chunk.slots if self._is_usable(slot)]
-        by_id = self._index.find_ids([s.desired.entry_id for s in usable if s.desired.entry_id])
+        by_id = self._find_mapped_ids([s.desired.entry_id for s in usable if s.desired.entry_id])
         by_key = self._index.find_keys([s.desired.key for s in usable if s.desired.key])
         superseded = self._superseded(usable)
         planned: list[tuple[Slot, ExistingEntry | None, Plan]] = []
@@ -190,6 +190,15 @@ class _Batch:
             ]
         )
         return chunk
+
+    def _find_mapped_ids(self, ids: list[str]) -> dict[str, ExistingEntry]:
+        """Entries by the ids that records ask for; an index of some keys may not know them yet."""
+        found = self._index.find_ids(ids)
+        missing = [entry_id for entry_id in ids if entry_id not in found]
+        if missing and not self._index.is_whole:
+            self._index.refresh(self._client, ids=missing)
+            found |= self._index.find_ids(missing)
+        return found
 
     def _is_usable(self, slot: Slot) -> bool:
         desired = slot.desired

@@ -4,19 +4,22 @@ import contextlib
 import dataclasses
 import random
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sync_pipeline.errors import SpaceError
 from sync_pipeline.load.client import SpaceClient
+from sync_pipeline.load.index import build_index, open_index
 from sync_pipeline.load.ledger import PendingPublish
+from sync_pipeline.load.model_reader import fetch_target_model
 from sync_pipeline.load.outcome import Outcome
 from sync_pipeline.load.ownership import EDITORS_DRAFT
 from sync_pipeline.load.plan import derive_entry_id
 from sync_pipeline.load.upsert import UpsertOptions, upsert_entries
 from sync_pipeline.model import DesiredEntry
-from sync_pipeline_tests.load.conftest import Sync, desired_product, products
+from sync_pipeline_tests.load.conftest import MAPPED, Sync, desired_product, products
 from sync_pipeline_tests.load.small_space import Fault, Request, SpaceState, error, invalid
 
 
@@ -101,6 +104,25 @@ class TestPlainRuns:
         assert [(o.entry_id, o.action) for o in outcomes] == [
             ("by-id", "updated"), ("by-key", "updated"), ("new-id", "created"),
         ]  # fmt: skip
+
+    def test_a_mapped_id_that_a_look_up_by_key_did_not_bring_is_asked_for(
+        self, sync: Sync, space: SpaceState, tmp_path: Path
+    ) -> None:
+        for number in range(2100):
+            space.add_entry(f"e{number:04d}", {"sku": {"en-US": f"K{number}"}})
+        target = fetch_target_model(sync.client, "product")
+        path = tmp_path / "part.sqlite"
+        summary = build_index(sync.client, target, MAPPED, "sku", path, keys=["K7"], key_count=1)
+        assert summary.strategy == "lookups"
+        space.requests.clear()
+        outcomes = sync.run(
+            [desired_product(0, key="K7", entry_id="e0009"), desired_product(1, entry_id="new")],
+            index=open_index(path), apply=False,
+        )  # fmt: skip
+        assert [(o.entry_id, o.action) for o in outcomes] == [
+            ("e0009", "updated"), ("new", "created"),
+        ]  # fmt: skip
+        assert len(space.requests) == 1
 
     def test_a_cleared_field_is_emptied_also_where_the_type_has_a_default(
         self, sync: Sync, space: SpaceState

@@ -4,7 +4,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync_pipeline.errors import MappingError
@@ -155,12 +155,14 @@ def _expressions(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
+@settings(deadline=None)
 @given(st.recursive(_LEAF, _expressions, max_leaves=8), st.sampled_from(["", "-"]))
 def test_any_jinja_expression_comes_back_unchanged(expression: str, mark: str) -> None:
     source = f"a {{{{{mark} {expression} {mark}}}}} b"
     assert translate(source, NAMESPACES) == source
 
 
+@settings(deadline=None)
 @given(st.text("{}%#~-|&!?`'\" \n;.abif end=for123($)", max_size=60))
 def test_any_text_gives_a_function_or_a_mapping_error(source: str) -> None:
     with contextlib.suppress(MappingError):

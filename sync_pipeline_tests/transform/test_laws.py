@@ -50,6 +50,7 @@ def _merged(results: list[Any]) -> int:
     return sum(result.merged for result in results if isinstance(result, DesiredEntry))
 
 
+@settings(deadline=None)
 @given(st.lists(_ROW, max_size=25))
 def test_every_record_is_accounted_for(rows: list[dict[str, Any]]) -> None:
     results = map_rows(MAPPER, rows)
@@ -58,6 +59,7 @@ def test_every_record_is_accounted_for(rows: list[dict[str, Any]]) -> None:
     assert len(set(ordinals)) == len(ordinals)
 
 
+@settings(deadline=None)
 @given(st.lists(_ROW, max_size=25), st.integers(1, 10), st.randoms())
 def test_the_result_does_not_depend_on_how_records_are_cut(
     rows: list[dict[str, Any]], size: int, random: Any
@@ -78,6 +80,7 @@ def test_the_result_does_not_depend_on_how_records_are_cut(
     assert sorted(cut, key=repr) == sorted(whole, key=repr)
 
 
+@settings(deadline=None)
 @given(_ROW)
 def test_the_key_alone_is_the_key_of_the_entry(row: dict[str, Any]) -> None:
     (result,) = map_rows(MAPPER, [row])
@@ -89,6 +92,7 @@ def test_the_key_alone_is_the_key_of_the_entry(row: dict[str, Any]) -> None:
         assert isinstance(result, Filtered)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["id", "name", "de", "n", "tags"]), _JSON))
 def test_any_json_row_is_mapped_or_a_dead_letter(row: dict[str, Any]) -> None:
     (result,) = map_rows(MAPPER, [row])
@@ -115,7 +119,7 @@ _TEMPLATES = [
 _VALUES = st.dictionaries(st.sampled_from("abcd"), _JSON)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(_TEMPLATES), min_size=1, max_size=6), st.lists(_VALUES, max_size=4))
 def test_templates_together_give_what_each_gives_alone(sources: list[str], rows: list[Any]) -> None:
     environment = plain_environment()

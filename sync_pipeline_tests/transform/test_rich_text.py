@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync_pipeline.errors import RecordError
@@ -130,11 +130,13 @@ def test_the_length_is_that_of_the_text_not_of_its_markup() -> None:
 _MARKDOWN = st.text("ab \n#>-*_`[](){}!|\\<u/>&;1.~:", max_size=80)
 
 
+@settings(deadline=None)
 @given(_MARKDOWN)
 def test_any_text_gives_a_document_that_the_service_takes(text: str) -> None:
     assert not document_errors(convert_markdown(text), ())
 
 
+@settings(deadline=None)
 @given(st.one_of(_MARKDOWN, st.text(max_size=30)))
 def test_the_short_way_for_plain_text_says_the_same(text: str) -> None:
     if text.strip():

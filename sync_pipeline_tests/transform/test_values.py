@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync_pipeline.errors import RecordError
@@ -185,22 +185,26 @@ def test_an_unknown_field_type_is_refused() -> None:
         converter_for(Field("x", "Hologram"))
 
 
+@settings(deadline=None)
 @given(st.integers(-MAX_INTEGER, MAX_INTEGER))
 def test_every_integer_comes_through(number: int) -> None:
     convert = converter_for(Field("x", "Integer"))
     assert convert(str(number)) == convert(f" {number}.0 ") == number
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_number_comes_through(number: float) -> None:
     assert converter_for(Field("x", "Number"))(repr(number)) == number
 
 
+@settings(deadline=None)
 @given(st.lists(st.text().filter(lambda t: max(t, default="a") < "\ud800"), min_size=1, max_size=5))
 def test_a_json_list_is_taken_exactly(items: list[str]) -> None:
     assert split_list(json.dumps(items)) == items
 
 
+@settings(deadline=None)
 @given(st.datetimes(timezones=st.timezones()))
 def test_the_fast_way_with_dates_says_the_same_as_the_slow_one(moment: Any) -> None:
     for text in (moment.isoformat(), moment.replace(tzinfo=None).isoformat() + "Z"):
@@ -212,6 +216,7 @@ def test_the_fast_way_with_dates_says_the_same_as_the_slow_one(moment: Any) -> N
         assert canonical_date(normalize_date(text)) == canonical_date(slow)
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=40),
     st.sampled_from(

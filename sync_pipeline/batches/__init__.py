@@ -3,7 +3,8 @@
 One folder a run of extraction::
 
     <storage>/spool/<sync key>/<spool id>/
-      extraction.sqlite            checkpoint, keys seen, records routed to earlier batches
+      extraction.sqlite            checkpoint, records routed to earlier batches
+      seen.sqlite                  which batch saw a key first
       batch_000001.jsonl           exactly `batch_size` records (the last batch: the rest)
       batch_000001.routed.jsonl    later records that repeat a key of batch 1
       batch_000001.desired.jsonl   what transform made of them

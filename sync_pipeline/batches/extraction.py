@@ -12,27 +12,25 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sync_pipeline.batches.codec import encode_record
+from sync_pipeline.batches.codec import decode_record, encode_record
 from sync_pipeline.batches.layout import (
     WHOLE,
     Spool,
     batch_name,
     disk_errors,
     ensure_disk_space,
-    read_json,
-    write_json,
 )
+from sync_pipeline.batches.manifest import Manifest, write_manifest
+from sync_pipeline.batches.seen import COMMIT_RECORDS, SeenKeys, hash_key
 from sync_pipeline.model import BatchRef, Page, Row
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS seen (key INTEGER PRIMARY KEY, batch INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS routed (batch INTEGER NOT NULL, line BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS routed_batch ON routed (batch);
 CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY CHECK (id = 1), value TEXT NOT NULL);
@@ -64,20 +62,6 @@ class Progress:
     exhausted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """A whole extraction."""
-
-    records: int
-    pages: int
-    requests: int
-    batches: tuple[BatchRef, ...]
-    #: Records routed to an earlier batch, by batch key.
-    routed: Mapping[str, int]
-    #: What the run that fetched was asked for, and when: see `write_manifest`.
-    run: Mapping[str, Any]
-
-
 class Extraction:
     """An extraction being written; open it with `open_extraction`."""
 
@@ -89,6 +73,30 @@ class Extraction:
         row = database.execute("SELECT value FROM state").fetchone()
         self.progress = Progress(**json.loads(row[0])) if row else Progress()
         self._cut_to_checkpoint()
+        self._seen = SeenKeys(spool.seen)
+        self._restore_seen()
+
+    def _restore_seen(self) -> None:
+        """Read the keys back that were not committed when the last process was killed."""
+        if self._seen.records >= self.progress.records:
+            return
+        fresh: list[tuple[int, int]] = []
+        for number in range(1, self.progress.batch + 1):
+            path = self._spool.records(batch_name(number))
+            if not path.exists():
+                continue
+            with path.open("rb") as file:
+                records = map(decode_record, file)
+                fresh += [
+                    (hash_key(record.key), number)
+                    for record in records
+                    if record.key and record.ordinal >= self._seen.records
+                ]
+            if len(fresh) >= COMMIT_RECORDS:
+                self._seen.add(fresh)
+                fresh = []
+        self._seen.add(fresh)
+        self._seen.commit(self.progress.records, always=True)
 
     def add_page(self, page: Page, batch_size: int | None) -> None:
         """Keep a page: after this returns it is never fetched again.
@@ -116,14 +124,15 @@ class Extraction:
                 self._close_file()
                 self._cut_to_checkpoint()
                 raise
-        self.progress = progress
+            self.progress = progress
+            self._seen.commit(progress.records)
 
     def _append(self, page: Page, batch_size: int | None) -> Progress:
         progress = self.progress
         batch, filled, ordinal = progress.batch, progress.batch_records, progress.records
         keys = [self._key_of(row, page.variables) for row in page.records]
-        hashes = [_hash(key) if key else None for key in keys]
-        first_batch = self._batches_of(hashes)
+        hashes = [hash_key(key) if key else None for key in keys]
+        first_batch = self._seen.batches_of(hashes)
         fresh: list[tuple[int, int]] = []
         routed: list[tuple[int, bytes]] = []
         lines: list[bytes] = []
@@ -153,7 +162,7 @@ class Extraction:
             lines.append(line)
             filled += 1
         size = self._write(batch, lines)
-        self._database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", fresh)
+        self._seen.add(fresh)
         self._database.executemany("INSERT INTO routed VALUES (?, ?)", routed)
         return Progress(
             pages=progress.pages + 1,
@@ -187,6 +196,7 @@ class Extraction:
         Idempotent: after a kill in the middle it is simply called again.
         """
         self._close_file()
+        self._seen.commit(self.progress.records, always=True)
         progress = self.progress
         names: dict[int, str] = {}
         for number in range(1, progress.batch + (1 if progress.batch_records else 0)):
@@ -204,7 +214,7 @@ class Extraction:
         manifest = Manifest(
             progress.records, progress.pages, progress.requests, batches, routed, dict(run)
         )
-        _write_manifest(self._spool, manifest)
+        write_manifest(self._spool, manifest)
         if whole:
             for part in parts:
                 part.unlink(missing_ok=True)
@@ -251,11 +261,6 @@ class Extraction:
         digest, records = digest_file(path)
         return BatchRef(name, self._spool.spool_id, str(path), records, digest)
 
-    def _batches_of(self, hashes: list[int | None]) -> dict[int, int]:
-        wanted = json.dumps([value for value in hashes if value is not None])
-        query = "SELECT key, batch FROM seen WHERE key IN (SELECT value FROM json_each(?))"
-        return dict(self._database.execute(query, (wanted,)).fetchall())
-
     def _write(self, batch: int, lines: list[bytes]) -> int:
         if self._file is None:
             self._file = self._spool.records(batch_name(batch)).open("ab")
@@ -290,6 +295,7 @@ class Extraction:
     def close(self) -> None:
         """Release the files. Idempotent."""
         self._close_file()
+        self._seen.close()
         self._database.close()
 
 
@@ -318,29 +324,6 @@ def open_extraction(spool: Spool, key_of: KeyOf) -> Iterator[Extraction]:
         extraction.close()
 
 
-def read_manifest(spool: Spool) -> Manifest | None:
-    """The manifest of a whole extraction; None while it is not whole."""
-    try:
-        written = spool.manifest.stat().st_mtime_ns
-    except FileNotFoundError:
-        return None
-    return _read_manifest(spool, written)
-
-
-@lru_cache(maxsize=2)  # every step asks; a manifest of 10,000 batches takes a while to parse
-def _read_manifest(spool: Spool, written: int) -> Manifest | None:  # noqa: ARG001 - cache key
-    value = read_json(spool.manifest)
-    if value is None:
-        return None
-    batches = tuple(
-        BatchRef(b["key"], spool.spool_id, str(spool.records(b["key"])), b["records"], b["digest"])
-        for b in value["batches"]
-    )
-    return Manifest(
-        value["records"], value["pages"], value["requests"], batches, value["routed"], value["run"]
-    )
-
-
 def read_progress(spool: Spool) -> Progress:
     """How far an extraction is, without disturbing it."""
     if not spool.database.exists():
@@ -353,22 +336,6 @@ def read_progress(spool: Spool) -> Progress:
     return Progress(**json.loads(row[0])) if row else Progress()
 
 
-def count_keys(spool: Spool) -> int:
-    """Number of different keys in an extraction."""
-    with closing(sqlite3.connect(f"file:{spool.database}?mode=ro", uri=True)) as database:
-        (count,) = database.execute("SELECT COUNT(*) FROM seen").fetchone()
-    return int(count)
-
-
-def keys_not_in(spool: Spool, keys: Iterable[str]) -> Iterator[str]:
-    """Those of the keys that the extraction did not see."""
-    with closing(sqlite3.connect(f"file:{spool.database}?mode=ro", uri=True)) as database:
-        for key in keys:
-            query = "SELECT 1 FROM seen WHERE key = ?"
-            if database.execute(query, (_hash(key),)).fetchone() is None:
-                yield key
-
-
 def digest_file(path: os.PathLike[str]) -> tuple[str, int]:
     """SHA-256 and number of lines of a file, read in pieces."""
     digest, lines = hashlib.sha256(), 0
@@ -379,28 +346,5 @@ def digest_file(path: os.PathLike[str]) -> tuple[str, int]:
     return digest.hexdigest(), lines
 
 
-def _write_manifest(spool: Spool, manifest: Manifest) -> None:
-    write_json(
-        spool.manifest,
-        {
-            "records": manifest.records,
-            "pages": manifest.pages,
-            "requests": manifest.requests,
-            "batches": [
-                {"key": ref.key, "records": ref.records, "digest": ref.digest}
-                for ref in manifest.batches
-            ],
-            "routed": dict(manifest.routed),
-            "run": dict(manifest.run),
-        },
-    )
-
-
 def _as_dict(progress: Progress) -> dict[str, Any]:
     return {name: getattr(progress, name) for name in Progress.__slots__}
-
-
-def _hash(key: str) -> int:
-    # Two keys with one hash share a batch, no harm done: the key itself tells them apart.
-    data = key.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big", signed=True)

@@ -40,8 +40,13 @@ class Spool:
 
     @property
     def database(self) -> Path:
-        """Checkpoint, keys seen and routed records."""
+        """Checkpoint and routed records."""
         return self.root / "extraction.sqlite"
+
+    @property
+    def seen(self) -> Path:
+        """Which batch saw a key first."""
+        return self.root / "seen.sqlite"
 
     @property
     def manifest(self) -> Path:

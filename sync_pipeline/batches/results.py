@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sync_pipeline.batches.extraction import Manifest, read_manifest
 from sync_pipeline.batches.layout import Spool, disk_errors, read_json, write_json
+from sync_pipeline.batches.manifest import Manifest, read_manifest
 from sync_pipeline.model import BatchRef, Counts
 
 #: Stands in a partition key for an extraction that was interrupted: its replay goes on fetching.

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sync_pipeline.batches.extraction import read_manifest, read_progress
+from sync_pipeline.batches.extraction import read_progress
 from sync_pipeline.batches.layout import Spool, spool_of
+from sync_pipeline.batches.manifest import read_manifest
 from sync_pipeline.commands.display import print_problem, print_summary, progress_display
 from sync_pipeline.config.environment import Environment, find_project_dir, read_environment
 from sync_pipeline.config.loading import load_configs

@@ -99,7 +99,10 @@ def _read_state(answer: Answer, config: SyncConfig, sensor: Sensor) -> str:
             )
         return json.dumps(validators, sort_keys=True)
     document = load_document(
-        io.BufferedReader(answer.stream), config, content_type_header=answer.content_type, url=answer.redacted_url
+        io.BufferedReader(answer.stream),
+        config,
+        content_type_header=answer.content_type,
+        url=answer.redacted_url,
     )
     value = value_at(document, sensor.json_path)
     if value is None:

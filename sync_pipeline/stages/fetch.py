@@ -7,14 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from sync_pipeline.batches.extraction import (
-    Extraction,
-    Manifest,
-    Progress,
-    open_extraction,
-    read_manifest,
-)
+from sync_pipeline.batches.extraction import Extraction, Progress, open_extraction
 from sync_pipeline.batches.layout import read_json, write_json
+from sync_pipeline.batches.manifest import Manifest, read_manifest
 from sync_pipeline.batches.results import read_run_facts, write_run_facts
 from sync_pipeline.batches.sizing import (
     COPIES_IN_MEMORY,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sync_pipeline.batches.extraction import count_keys
 from sync_pipeline.batches.layout import read_json, write_json
 from sync_pipeline.batches.reading import read_keys
+from sync_pipeline.batches.seen import count_keys
 from sync_pipeline.load.index import build_index
 from sync_pipeline.model import BatchRef
 from sync_pipeline.stages.setting import Setting, open_client, read_target_model
@@ -22,7 +22,7 @@ class IndexRef:
     """A handle on a target index: small enough for a Dagster output."""
 
     path: str
-    #: Run that read it; in any other run a batch reads its own entries again first.
+    #: Run that read it; another run reads what it writes to anew.
     run_id: str
     entries: int
     requests: int
@@ -30,14 +30,19 @@ class IndexRef:
     strategy: str
 
 
-def index(setting: Setting, batches: Sequence[BatchRef]) -> IndexRef:
+def index(setting: Setting, batches: Sequence[BatchRef], *, name: str = "") -> IndexRef:
     """Build the target index for these batches; reads the space only, idempotent.
+
+    Args:
+        setting: The run.
+        batches: The batches that will be written with it.
+        name: Part of the file's name; the run's own index has none.
 
     Raises:
         SpaceError: The space refused or stayed unreachable.
     """
     target = read_target_model(setting.spool)
-    path = setting.spool.root / f"index.{setting.run_id}.sqlite"
+    path = setting.spool.root / ".".join(filter(None, ("index", setting.run_id, name, "sqlite")))
     with open_client(setting) as client:
         mapper = compile_mapping(
             setting.config, target, variables=setting.environment.template_variables, lookup=None
@@ -49,7 +54,7 @@ def index(setting: Setting, batches: Sequence[BatchRef]) -> IndexRef:
             setting.config.key_field_id,
             path,
             keys=_keys(batches),
-            key_count=min(count_keys(setting.spool), _records(batches)),
+            key_count=min(count_keys(setting.spool.seen), _records(batches)),
         )
         requests = client.requests
     spent = read_json(setting.spool.root / "index.json") or {"requests": 0}

@@ -6,13 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sync_pipeline.batches.extraction import (
-    Manifest,
-    keys_not_in,
-    read_manifest,
-    read_progress,
-)
+from sync_pipeline.batches.extraction import read_progress
 from sync_pipeline.batches.layout import Spool, list_spools, read_json
+from sync_pipeline.batches.manifest import Manifest, read_manifest
 from sync_pipeline.batches.reading import read_keys
 from sync_pipeline.batches.results import (
     BatchResult,
@@ -21,6 +17,7 @@ from sync_pipeline.batches.results import (
     unfinished_batches,
     write_result,
 )
+from sync_pipeline.batches.seen import keys_not_in
 from sync_pipeline.errors import SyncPipelineError
 from sync_pipeline.memory import peak_rss_mb
 from sync_pipeline.model import Counts
@@ -159,7 +156,7 @@ def supersede_older_batches(setting: Setting) -> list[str]:
             settled.append(f"{older.spool_id}/fetch")
             continue
         for ref in unfinished_batches(older, older_manifest):
-            if any(True for _ in keys_not_in(setting.spool, filter(None, read_keys(ref)))):
+            if any(True for _ in keys_not_in(setting.spool.seen, filter(None, read_keys(ref)))):
                 continue
             write_result(older, ref.key, _superseded(setting, ref.records))
             settled.append(f"{older.spool_id}/{ref.key}")

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sync_pipeline.batches import layout
+from sync_pipeline.batches import layout, seen
 from sync_pipeline.batches.codec import decode_record, encode_record
-from sync_pipeline.batches.extraction import open_extraction, read_manifest, read_progress
+from sync_pipeline.batches.extraction import open_extraction, read_progress
 from sync_pipeline.batches.layout import Spool
+from sync_pipeline.batches.manifest import read_manifest
 from sync_pipeline.batches.reading import read_batch
 from sync_pipeline.errors import SpoolError
 from sync_pipeline.model import Page
@@ -215,6 +216,25 @@ def test_a_line_gives_back_exactly_the_record_that_was_written(row):
     record = decode_record(line)
     assert (record.row, record.key, record.ordinal) == (row, "key", 7)
     assert repr(record.row) == repr(row)
+
+
+@pytest.mark.parametrize("commit_after", [1, 7, 1000])
+def test_keys_that_a_kill_took_away_are_read_back_from_the_batches(
+    tmp_path, monkeypatch, commit_after
+):
+    monkeypatch.setattr(seen, "COMMIT_RECORDS", commit_after)
+    rows = [{"id": i % 11} for i in range(60)]
+    _, whole = spool_rows(tmp_path / "whole", rows, page_size=4, batch_size=3)
+    spool = Spool(tmp_path / "cut")
+    for page in pages_of(rows, 4):  # a new process for every page, none of them closed in order
+        with open_extraction(spool, key_of) as extraction:
+            extraction.add_page(page, 3)
+    with open_extraction(spool, key_of) as extraction:
+        manifest = extraction.finish({}, whole=False)
+    assert [ref.digest for ref in manifest.batches] == [ref.digest for ref in whole.batches]
+    assert manifest.routed == whole.routed
+    assert seen.count_keys(spool.seen) == 10  # 0 counts as no key here
+    assert list(seen.keys_not_in(spool.seen, ["3", "12", "10"])) == ["12"]
 
 
 def test_an_integer_beyond_64_bits_stays_exact():

@@ -7,7 +7,7 @@ from sync_pipeline.load.client import SpaceClient
 from sync_pipeline.load.model_reader import fetch_target_model
 from sync_pipeline.model import Field
 from sync_pipeline_tests.load.conftest import FakeTime, settings_for
-from sync_pipeline_tests.load.small_space import SpaceState
+from sync_pipeline_tests.load.small_space import Fault, SpaceState
 
 
 def test_content_type_and_locales_take_two_requests(client: SpaceClient, space: SpaceState) -> None:
@@ -86,4 +86,24 @@ def test_an_unknown_space_is_told_from_an_unknown_content_type(
         SpaceClient(settings, sleep=fake_time.sleep) as client,
         pytest.raises(SpaceError, match="CONTENTFUL_SPACE_ID"),
     ):
+        fetch_target_model(client, "product")
+
+
+def test_a_server_without_activated_types_gives_the_changed_one(
+    client: SpaceClient, space: SpaceState, caplog
+) -> None:
+    space.content_types["product"]["sys"]["version"] = 5
+    space.faults = lambda r: (
+        Fault(404, error_id="UnknownRoute") if r.path.startswith("/public/") else None
+    )
+    assert fetch_target_model(client, "product").content_type.id == "product"
+    assert "going on with the changed one" in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/content_types/product", "/locales"])
+def test_a_refusal_says_what_was_being_done(
+    client: SpaceClient, space: SpaceState, path: str
+) -> None:
+    space.faults = lambda r: Fault(400, error_id="BadRequest") if r.path == path else None
+    with pytest.raises(SpaceError, match=r"Reading the .* was refused: 400 BadRequest"):
         fetch_target_model(client, "product")

@@ -296,3 +296,41 @@ def test_more_drafts_than_a_bulk_action_takes(client: SpaceClient, space: SpaceS
     drafts(space, 250)
     assert len(list(publish_drafts(client, "product", apply=True))) == 250
     assert all(space.is_published(entry_id) for entry_id in space.entries)
+
+
+def test_an_entry_that_editors_keep_moving_is_given_up(
+    client: SpaceClient, space: SpaceState
+) -> None:
+    items = drafts(space, 1)
+    space.meanwhile = lambda r: space.edit("e0000", {}) if r.is_write else None
+    results = Publisher(client, follows_moves=True).publish(items)
+    assert results["e0000"].status == "failed"
+    assert results["e0000"].error_id == "VersionMismatch"
+
+
+def test_an_entry_deleted_in_the_middle_of_a_conflict_is_skipped(
+    client: SpaceClient, space: SpaceState
+) -> None:
+    items = drafts(space, 1)
+    space.edit("e0000", {})
+    space.meanwhile = lambda r: space.entries.clear() if r.method == "GET" else None
+    assert Publisher(client).publish(items)["e0000"].message == GONE
+
+
+def test_junk_among_the_named_culprits_is_passed_over(
+    client: SpaceClient, space: SpaceState
+) -> None:
+    space.publish_error = refuse("e0001")
+    original = space.answer
+
+    def add_junk(request: Request):
+        status, body = original(request)
+        errors = ((body.get("error") or {}).get("details") or {}).get("errors")
+        if not errors:
+            return status, body
+        return status, {**body, "error": {"details": {"errors": ["x", {}, {"entity": 3}, *errors]}}}
+
+    space.answer = add_junk  # type: ignore[method-assign]
+    results = Publisher(client).publish(drafts(space, 4))
+    assert statuses(results)["failed"] == ["e0001"]
+    assert len(statuses(results)["published"]) == 3

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.model import EntryLookup, TargetModel
+from sync_pipeline.transform.assembly import build_plan
+from sync_pipeline.transform.checks import check_templates
 from sync_pipeline.transform.mapper import Mapper
-from sync_pipeline.transform.plan import build_plan, check_templates
 from sync_pipeline.transform.samples import SampleFailure, run_samples
 
 __all__ = ["Mapper", "SampleFailure", "check_templates", "compile_mapping", "run_samples"]

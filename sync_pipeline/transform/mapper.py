@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
@@ -40,7 +41,7 @@ class Mapper:
             "var": {},
         }
         self._slots: dict[str, Slot | ValueError] = {}
-        self._key_context = self._open_context({}, None)
+        self._kept = threading.local()
 
     def key_of(self, row: Row, variables: Mapping[str, Any] | None = None) -> str:
         """Canonical key of a row; "" where it has none or its expression fails.
@@ -52,8 +53,8 @@ class Mapper:
         key = self._plan.key
         if variables:
             context = self._open_context(row, variables)
-        else:  # opening one for every record would take a third of the time
-            context = self._key_context
+        else:
+            context = self._thread_context()
             context.parent["row"] = row
         try:
             if key.pre_program is not None:
@@ -105,6 +106,13 @@ class Mapper:
     def _open_context(self, row: Row, variables: Mapping[str, Any] | None) -> RecordContext:
         parent = {**self._roots, **(variables or {}), "row": row}
         return RecordContext(self._plan.environment, parent, None, {})
+
+    def _thread_context(self) -> RecordContext:
+        """A context that this thread keeps: to open one takes longer than to render a key."""
+        context: RecordContext | None = getattr(self._kept, "context", None)
+        if context is None:
+            context = self._kept.context = self._open_context({}, None)
+        return context
 
     def _map(
         self, context: RecordContext, row: Row, variables: Mapping[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 
 from sync_pipeline.config.model import SampleTest, SyncConfig
 from sync_pipeline.errors import RecordError
-from sync_pipeline.templating.text import to_text
+from sync_pipeline.templating.text import to_json, to_text
 from sync_pipeline.transform.field_paths import parse_field_path
 from sync_pipeline.transform.mapper import Mapper
 from sync_pipeline.transform.merging import MappedRecord, value_at
@@ -27,6 +27,12 @@ class SampleFailure:
     actual: Any
     #: Why there is no value to compare with; "" where there is one.
     reason: str = ""
+
+    def __str__(self) -> str:
+        where = ": ".join(part for part in (self.sample, self.field) if part)
+        if self.reason:
+            return f"{where}: {self.reason}"
+        return f"{where}: expected {to_json(self.expected)}, got {to_json(self.actual)}"
 
 
 def run_samples(mapper: Mapper, config: SyncConfig) -> list[SampleFailure]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -309,3 +310,10 @@ def test_the_space_is_read_once_however_many_records_ask() -> None:
     entries = [result for result in results if isinstance(result, DesiredEntry)]
     assert {entry.fields["brand"]["en-US"]["sys"]["id"] for entry in entries} == {"b1"}
     assert [entry.fields["active"]["en-US"] for entry in entries[:2]] == [False, True]
+
+
+def test_threads_that_share_a_mapper_get_their_own_keys() -> None:
+    mapper = make_mapper({"id": "{% for i in range(20) %}{{ row.id }}{% endfor %}"})
+    with ThreadPoolExecutor(4) as pool:
+        keys = list(pool.map(lambda number: mapper.key_of({"id": number % 10}), range(400)))
+    assert keys == [str(number % 10) * 20 for number in range(400)]

@@ -88,3 +88,10 @@ def test_a_row_that_cannot_be_mapped_is_told() -> None:
 def test_a_row_that_is_filtered_is_told() -> None:
     (failure,) = run(ROW, {"id": "7"}, filter_expression="no")
     assert "filterExpression" in failure.reason
+
+
+def test_a_failure_reads_as_one_line() -> None:
+    (failure,) = run(ROW, {"name.de-DE": "m"})
+    assert str(failure) == 'one: name.de-DE: expected "m", got "n"'
+    (failure,) = run({**ROW, "n": "x"}, {"id": "7"})
+    assert str(failure) == 'one: stock.en-US: "x" is not an integer'

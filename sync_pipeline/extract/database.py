@@ -164,6 +164,7 @@ class DatabaseSource:
     limit: int | None
     log: logging.Logger
     _connection: Connection | None = field(default=None, init=False)
+    _result: CursorResult[Any] | None = field(default=None, init=False)
 
     def fetch_pages(self, resume_from: Mapping[str, Any] | None = None) -> Iterator[Page]:
         """Yield pages of 1,000 records; a resume runs the query again and passes over what was
@@ -229,7 +230,7 @@ class DatabaseSource:
         finished = False
         try:
             with self._database_errors("the query failed", "Correct `query`"):
-                result = connection.exec_driver_sql(sql)
+                result = self._result = connection.exec_driver_sql(sql)
             with self._database_errors("reading the rows failed", "Run again, or resume"):
                 if not result.returns_rows:
                     raise SourceError(f"{self._where()}the query gives no rows. Write a SELECT")
@@ -275,12 +276,15 @@ class DatabaseSource:
 
     def _drop_connection(self, *, finished: bool = False) -> None:
         connection, self._connection = self._connection, None
+        result, self._result = self._result, None
         if connection is None:
             return
         with suppress(exc.SQLAlchemyError, OSError):
-            if not finished:
-                # Closing a cursor of PyMySQL reads all rows that are left: cut the line instead.
+            if not finished and self.address.provider == "mysql":
+                _abandon_rows(result)
                 connection.invalidate()
+            elif result is not None:
+                result.close()
             connection.close()
 
     def _where(self) -> str:
@@ -332,6 +336,15 @@ def _open_engine(address: Address) -> Engine:
     if engine.dialect.name in ("mysql", "mariadb"):
         event.listen(engine, "connect", _prepare_mysql)
     return engine
+
+
+def _abandon_rows(result: CursorResult[Any] | None) -> None:
+    """Before PyMySQL closes a cursor it reads all rows that are left, be they millions (as of 1.2,
+    `MySQLResult._finish_unbuffered_query`): tell it that there are none, and cut the line after.
+    """
+    pending = getattr(result.cursor if result is not None else None, "_result", None)
+    if pending is not None:
+        pending.unbuffered_active = False
 
 
 def _prepare_mysql(connection: Any, _record: object) -> None:

@@ -30,7 +30,7 @@ from sync_pipeline.orchestration.reporting import (
     summary_metadata,
     summary_values,
 )
-from sync_pipeline.orchestration.steps import Step, failure, open_step
+from sync_pipeline.orchestration.steps import Step, failure, open_step, refuse_if_stopped
 from sync_pipeline.stages.drafts import publish_left_drafts
 from sync_pipeline.stages.fetch import fetch
 from sync_pipeline.stages.index import IndexRef, index
@@ -204,6 +204,7 @@ def _clean_up(instance: dg.DagsterInstance, setting: Setting) -> None:
 def _failed_partition(context: dg.OpExecutionContext, step: Step, batch: str) -> Iterator[None]:
     """Add the batch to the failed ones when its step fails; dry runs leave no keys."""
     try:
+        refuse_if_stopped(step)
         yield
     except Exception:
         if step.setting.options.apply:

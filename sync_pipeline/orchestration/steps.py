@@ -89,7 +89,6 @@ def open_step(context: dg.OpExecutionContext) -> Iterator[Step]:
             context.run_id, step.setting.spool.spool_id, is_backfill=step.replay is not None
         )
         claim_sync(context.instance, environment.storage_dir, config.key, claim)
-        _refuse_if_stopped(step)
         yield step
     except dg.Failure:
         raise
@@ -185,7 +184,8 @@ def _stop_siblings(context: dg.OpExecutionContext, config: SyncConfig, reason: s
     marker.write_text(reason, encoding="utf-8")
 
 
-def _refuse_if_stopped(step: Step) -> None:
+def refuse_if_stopped(step: Step) -> None:
+    """End a batch's step at once when a sibling found the space or source out of reach."""
     setting = step.setting
     marker = _stop_marker(setting.storage_dir, setting.config.key, setting.run_id)
     if marker.exists():

@@ -21,6 +21,8 @@ class Transformed:
     """What a batch came to; the desired entries themselves are in the spool."""
 
     batch: BatchRef
+    #: Run that mapped it; another run maps it again, with the config of its own day.
+    run_id: str
     #: Records in, those routed from later batches included.
     records: int
     desired: int
@@ -61,6 +63,7 @@ def transform(setting: Setting, batch: BatchRef) -> Transformed:
         write_lines(setting.spool.mapping_failures(batch.key), (asdict(item) for item in dead))
     return Transformed(
         batch=batch,
+        run_id=setting.run_id,
         records=tally.records,
         desired=tally.desired,
         filtered=tally.filtered,

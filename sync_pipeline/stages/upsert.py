@@ -11,7 +11,6 @@ from pathlib import Path
 from sync_pipeline.batches.reading import (
     read_dead_letters,
     read_desired,
-    read_keys,
     read_lines,
     write_lines,
 )
@@ -23,9 +22,9 @@ from sync_pipeline.load.outcome import Outcome
 from sync_pipeline.load.upsert import UpsertOptions, upsert_entries
 from sync_pipeline.memory import peak_rss_mb
 from sync_pipeline.model import Counts, DeadLetter
-from sync_pipeline.stages.index import IndexRef
+from sync_pipeline.stages.index import IndexRef, index
 from sync_pipeline.stages.setting import Setting, open_client, open_sync_ledger
-from sync_pipeline.stages.transform import Transformed
+from sync_pipeline.stages.transform import Transformed, transform
 
 #: Dead letters carried in a step's metadata; the rest is in the spool (`sync-pipeline failed`).
 LETTERS_SHOWN = 100
@@ -50,6 +49,9 @@ class Upserted:
 def upsert(setting: Setting, transformed: Transformed, index_ref: IndexRef) -> Upserted:
     """Write and publish what a batch asks for, or in a dry run only say what would happen.
 
+    What another run mapped or indexed is mapped and indexed again first: a re-executed step meets
+    today's config and today's space.
+
     Idempotent: what an earlier attempt already wrote is found unchanged, and is published if that
     was left to do.
 
@@ -58,6 +60,10 @@ def upsert(setting: Setting, transformed: Transformed, index_ref: IndexRef) -> U
             then is recorded; the batch counts as failed.
     """
     started = time.monotonic()
+    if transformed.run_id != setting.run_id:
+        transformed = transform(setting, transformed.batch)
+    if index_ref.run_id != setting.run_id:
+        index_ref = index(setting, [transformed.batch], name=transformed.batch.key)
     tally = _Tally(setting, transformed)
     try:
         with open_client(setting) as client:
@@ -89,14 +95,12 @@ def _write(
         extraction=facts["extraction"],
     )
     with (
-        open_index(Path(index_ref.path), in_memory=in_memory) as index,
+        open_index(Path(index_ref.path), in_memory=in_memory) as target_index,
         open_sync_ledger(setting, client) as ledger,
     ):
-        if index_ref.run_id != setting.run_id:
-            index.refresh(client, keys=list(dict.fromkeys(read_keys(transformed.batch))))
         desired = read_desired(spool.desired(batch))
         with spool.outcomes(batch).open("a", encoding="ascii") as done:
-            for outcome in upsert_entries(client, index, desired, options, ledger):
+            for outcome in upsert_entries(client, target_index, desired, options, ledger):
                 tally.add(outcome)
                 if setting.options.apply and outcome.action in ("created", "updated"):
                     line = {"key": outcome.key, "action": outcome.action}

@@ -91,6 +91,7 @@ class Project:
         path = self.configs / f"{key}.yaml"
         path.write_text(text, encoding="utf-8")
         ReconstructableJob.get_definition.cache_clear()
+        ReconstructableJob.get_repository_definition.cache_clear()
         return path
 
     # ------------------------------------------------------------ launching
@@ -207,7 +208,7 @@ class Project:
             elif event.is_step_failure and event.step_failure_data.user_failure_data:
                 values = event.step_failure_data.user_failure_data.metadata
             if values:
-                found[event.step_key] = {name: value.value for name, value in values.items()}
+                found[event.step_key] = {name: _plain(value) for name, value in values.items()}
         return found
 
     def messages(self, run_id: str) -> list[str]:
@@ -217,6 +218,12 @@ class Project:
     def summary(self, run_id: str) -> dict[str, Any]:
         """Metadata of `summarize_run`."""
         return self.metadata(run_id)["summarize_run"]
+
+
+def _plain(value: dg.MetadataValue) -> Any:
+    if isinstance(value, dg.TableMetadataValue):
+        return [dict(record.data) for record in value.records]
+    return value.value
 
 
 def clean_environ() -> dict[str, str]:

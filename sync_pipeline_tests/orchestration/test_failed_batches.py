@@ -1,0 +1,245 @@
+"""Failed batches: red step, partition, list, backfill, re-execution; and what settles them."""
+
+from __future__ import annotations
+
+import pytest
+
+from sync_pipeline.batches.results import read_result
+from sync_pipeline.errors import UsageError
+from sync_pipeline.local_space.request import Request
+from sync_pipeline_tests.harness.project import MAPPING, Project
+
+
+#: Name of a product whose save the space refuses, as when its content type has just changed.
+REFUSED = "Refused"
+
+
+def _spoil_the_refused(request: Request) -> None:
+    if request.method == "PUT" and REFUSED.encode() in request.body:
+        request.body = request.body.replace(b'"stock"', b'"nothing"')
+
+
+def break_row(project: Project, number: int, **values: object) -> None:
+    """Make a row that the content type refuses when it is mapped."""
+    project.source.rows[number].update(values or {"stock": "many"})
+
+
+def key_of(run_id: str, batch: str) -> str:
+    return f"{run_id[:8]}__{batch}"
+
+
+@pytest.mark.parametrize(
+    ("values", "stage", "field"),
+    [
+        pytest.param({"stock": "many"}, "transform", "stock.en-US", id="cannot be mapped"),
+        pytest.param({"name": REFUSED}, "load", "nothing", id="refused on save"),
+        pytest.param({"grade": "Z"}, "publish", "grade.en-US", id="refused on publish"),
+    ],
+)
+def test_a_failed_entry_reddens_its_step_and_nothing_else(
+    project: Project, values: dict[str, str], stage: str, field: str
+) -> None:
+    break_row(project, 5, **values)
+    project.space.fault = _spoil_the_refused
+    launched = project.apply()
+
+    assert not launched.is_success
+    assert launched.exit_code == 1
+    steps = project.steps(launched.run_id)
+    assert steps["upsert_batch[batch_000001]"] == "FAILURE"
+    assert steps["upsert_batch[batch_000002]"] == "SUCCESS"
+    assert "summarize_run" not in steps
+    entries = project.space.entries()
+    published = {sku for sku, (_, state) in entries.items() if state == "published"}
+    assert published == {f"P{number:04d}" for number in range(40)} - {"P0005"}
+
+    shown = project.metadata(launched.run_id)["upsert_batch[batch_000001]"]
+    assert shown["failed"] == 1
+    (record,) = shown["failed_entries"]
+    assert (record["key"], record["stage"], record["field"]) == ("P0005", stage, field)
+    assert record["message"]
+    assert bool(record["request_id"]) is (stage != "transform")
+
+    key = key_of(launched.run_id, "batch_000001")
+    assert project.partitions() == {key}
+    assert project.failed() == [key]
+    assert project.run(launched.run_id).tags["sync/failed"] == "1"
+
+
+def test_a_dry_run_with_a_bad_record_is_red_and_leaves_no_key(project: Project) -> None:
+    break_row(project, 5)
+    launched = project.launch(mode="streaming", batch_size=20)
+    assert not launched.is_success
+    assert project.partitions() == set()
+    assert project.failed() == []
+
+
+def test_more_failures_than_tolerated_are_needed_to_fail_a_batch(project: Project) -> None:
+    break_row(project, 5)
+    break_row(project, 6)
+    assert not project.apply(max_failed_entries=1).is_success
+    launched = project.apply(max_failed_entries=2)
+    assert launched.is_success
+    assert project.summary(launched.run_id)["failed"] == 2
+
+
+def test_reexecution_from_failure_runs_only_the_failed_batch_and_the_summary(
+    project: Project,
+) -> None:
+    break_row(project, 5)
+    launched = project.apply()
+    asked = len(project.source.pages)
+    project.write_config(mapping={**MAPPING, "stock": "{{ row.stock | replace('many', '77') }}"})
+
+    run = project.reexecute(launched.run_id)
+    assert run.is_success
+    # Only the upsert was red; it maps again, or a mended mapping would change nothing.
+    assert project.source.pages[asked:] == []
+    steps = project.steps(run.run_id)
+    assert set(steps.values()) == {"SUCCESS"}
+    assert "upsert_batch[batch_000002]" not in steps
+    assert {"upsert_batch[batch_000001]", "summarize_run"} <= set(steps)
+    assert project.partitions() == set()
+    summary = project.summary(run.run_id)
+    assert (summary["records"], summary["created"], summary["failed"]) == (40, 40, 0)
+    assert project.space.entries()["P0005"][0]["stock"] == {"en-US": 77}
+
+
+def test_a_backfill_maps_with_todays_config_and_takes_the_key_out(project: Project) -> None:
+    break_row(project, 5)
+    launched = project.apply()
+    key = key_of(launched.run_id, "batch_000001")
+    project.write_config(mapping={**MAPPING, "stock": "{{ row.stock | replace('many', '77') }}"})
+    project.space.requests.clear()
+
+    replayed = project.backfill(key)
+    assert replayed.is_success
+    assert project.space.entries()["P0005"][0]["stock"] == {"en-US": 77}
+    assert project.partitions() == set()
+    assert project.failed() == []
+    writes = [w for w in project.space.changing_requests if w.startswith(("PUT", "PATCH"))]
+    assert len(writes) == 2, "one entry is written, and published"
+    summary = project.summary(replayed.run_id)
+    assert (summary["batches"], summary["created"], summary["unchanged"]) == (1, 1, 19)
+
+
+def test_a_backfill_that_fails_again_stays_with_the_new_reason(project: Project) -> None:
+    break_row(project, 5)
+    launched = project.apply()
+    key = key_of(launched.run_id, "batch_000001")
+    project.write_config(
+        mapping={**MAPPING, "stock": "1", "grade": "{{ 'Z' if row.sku == 'P0007' else '' }}"}
+    )
+
+    replayed = project.backfill(key)
+    assert not replayed.is_success
+    assert replayed.exit_code == 1
+    assert project.partitions() == {key}
+    result = read_result(project.spool(launched.run_id), "batch_000001")
+    assert result is not None
+    assert (result.status, result.attempts, result.run_id) == ("failed", 2, replayed.run_id)
+    assert "Value must be one of expected values" in result.reason
+    assert "many" not in result.reason
+
+
+def test_a_backfill_publishes_as_the_run_that_failed_was_asked_to(project: Project) -> None:
+    break_row(project, 5)
+    launched = project.apply(publish="none")
+    project.write_config(mapping={**MAPPING, "stock": "1"})
+    assert project.backfill(key_of(launched.run_id, "batch_000001")).is_success
+    assert {state for _, state in project.space.entries().values()} == {"draft"}
+
+
+def test_a_replay_never_overwrites_what_a_later_run_wrote_from_newer_data(
+    project: Project,
+) -> None:
+    break_row(project, 5)
+    launched = project.apply()
+    key = key_of(launched.run_id, "batch_000001")
+    # Newer data for the first ten records only, so that the failed batch is not settled.
+    for number in range(10):
+        project.source.rows[number].update(name=f"Newer {number}", stock=1)
+    assert project.apply(limit=10).is_success
+    assert project.partitions() == {key}
+
+    replayed = project.backfill(key)
+    entries = project.space.entries()
+    assert entries["P0004"][0]["name"] == {"en-US": "Newer 4"}
+    assert entries["P0015"][0]["name"] == {"en-US": "Product 15"}
+    # P0005 still cannot be mapped from the spooled record: it stays failed.
+    assert not replayed.is_success
+    assert entries["P0005"][0]["name"] == {"en-US": "Newer 5"}
+    shown = project.metadata(replayed.run_id)["upsert_batch[batch_000001]"]
+    assert (shown["superseded"], shown["unchanged"], shown["failed"]) == (9, 10, 1)
+
+
+def test_a_later_whole_run_settles_older_failed_batches(project: Project) -> None:
+    break_row(project, 5)
+    older = project.apply()
+    project.source.rows[5]["stock"] = 1
+    later = project.apply()
+    assert later.is_success
+    assert project.partitions() == set()
+    result = read_result(project.spool(older.run_id), "batch_000001")
+    assert result is not None
+    assert result.status == "superseded"
+
+
+def test_a_later_run_with_a_failure_of_its_own_leaves_one_key(project: Project) -> None:
+    break_row(project, 5)
+    older = project.apply()
+    later = project.apply()
+    assert project.partitions() == set(project.failed())
+    # The later run holds newer data of every key of the older batch; the older one would only
+    # repeat what is known. Until the later run is settled itself, both may be listed.
+    assert key_of(later.run_id, "batch_000001") in project.partitions()
+    project.source.rows[5]["stock"] = 1
+    assert project.apply().is_success
+    assert project.partitions() == set()
+    assert older.run_id != later.run_id
+
+
+@pytest.mark.parametrize("run_config", [{"limit": 10}, {"apply": False}], ids=["limit", "dry run"])
+def test_a_later_run_that_is_not_whole_settles_nothing(
+    project: Project, run_config: dict[str, object]
+) -> None:
+    break_row(project, 5)
+    older = project.apply()
+    project.source.rows[5]["stock"] = 1
+    assert project.apply(**run_config).is_success
+    assert project.partitions() == {key_of(older.run_id, "batch_000001")}
+
+
+def test_a_backfill_without_partition_or_of_another_sync_says_what_to_do(
+    project: Project,
+) -> None:
+    with pytest.raises(UsageError, match=rf"sync-pipeline failed {project.key}"):
+        project.backfill("deadbeef__batch_000001")
+
+
+def test_a_space_that_goes_away_stops_the_run_and_every_batch_counts_as_failed(
+    project: Project,
+) -> None:
+    is_gone: list[Request] = []
+
+    def go_away_with_the_first_write(request: Request) -> None:
+        if request.method == "PUT" or is_gone:
+            is_gone.append(request)
+            request.path = request.path.replace("/environments/", "/environments/gone-")
+
+    project.space.fault = go_away_with_the_first_write
+    launched = project.apply()
+    assert not launched.is_success
+    assert launched.exit_code == 3
+    assert "CONTENTFUL_ENVIRONMENT_ID" in launched.failure
+    keys = {key_of(launched.run_id, batch) for batch in ("batch_000001", "batch_000002")}
+    assert project.partitions() == keys
+    assert set(project.failed()) == keys
+    assert len([request for request in is_gone if request.method == "PUT"]) <= 8, (
+        "the requests that were in flight; the second batch does not knock again"
+    )
+
+    project.space.fault = lambda _request: None
+    assert project.resume(launched.run_id).is_success
+    assert project.partitions() == set()
+    assert len(project.space.entries()) == 40

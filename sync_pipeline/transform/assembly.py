@@ -2,10 +2,10 @@
 
 ::
 
-SyncConfig ─┬─ preMapping       ─► Program (var.*)
-├─ filterExpression ─► Program (kept or not)
-├─ mapping          ─► Program (one text per rule) + a slot per rule
-└─ contentKeyField  ─► KeyPlan (the key alone, cheaply)
+    SyncConfig ─┬─ preMapping       ─► Program (var.*)
+                ├─ filterExpression ─► Program (kept or not)
+                ├─ mapping          ─► Program (one text per rule) + a slot per rule
+                └─ contentKeyField  ─► KeyPlan (the key alone, cheaply)
 """
 
 from __future__ import annotations

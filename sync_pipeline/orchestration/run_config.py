@@ -6,12 +6,12 @@ is resolved, which is before a run is launched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
 import dagster as dg
-from dagster._config import ConfigType, ConfigTypeKind
+from dagster._config import ConfigScalar, ConfigScalarKind, ConfigType, ConfigTypeKind
 from dagster._config.errors import PostProcessingError
 
 from sync_pipeline.config.model import SyncConfig
@@ -23,38 +23,34 @@ OPS = ("fetch_batches", "index_target", "transform_batch", "upsert_batch", "summ
 MAX_PROCESSES = 2
 
 
-class _Checked(ConfigType):
-    """A config type with a check of its own (`post_process` is what Dagster's Enum uses)."""
+class _WholeNumber(ConfigScalar):
+    """Whole numbers in a range. The Launchpad shows the name: it tells what is allowed."""
 
-    def __init__(self, name: str, check: Callable[[Any], Any]) -> None:
-        self._check = check
-        # ANY: the check tells what is allowed, in words; Dagster's own would only name a type.
+    def __init__(self, low: int, high: int | None) -> None:
+        self._low, self._high = low, high
+        name = f"{low} to {high:,}" if high is not None else f"{low} or more"
+        super().__init__(key=name, given_name=name, scalar_kind=ConfigScalarKind.INT)
+
+    def post_process(self, value: Any) -> Any:
+        if value < self._low or (self._high is not None and value > self._high):
+            raise PostProcessingError(
+                f"{value!r} is not allowed; a whole number, {self.given_name}, is"
+            )
+        return value
+
+
+class _BatchSize(ConfigType):
+    """A number or a word; a kind that Dagster's validation lets through, so that we say what is."""
+
+    def __init__(self) -> None:
+        name = "1 to 10,000 | auto"
         super().__init__(key=name, given_name=name, kind=ConfigTypeKind.ANY)
 
     def post_process(self, value: Any) -> Any:
-        try:
-            return self._check(value)
-        except ValueError as error:
-            raise PostProcessingError(str(error)) from None
-
-
-def _int_between(name: str, low: int, high: int | None) -> _Checked:
-    allowed = f"{low} to {high:,}" if high is not None else f"{low} or more"
-
-    def check(value: Any) -> Any:
-        is_whole = isinstance(value, int) and not isinstance(value, bool)
-        if not is_whole or value < low or (high is not None and value > high):
-            raise ValueError(f"{value!r} is not allowed; a whole number, {allowed}, is")
+        is_number = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10_000
+        if not is_number and value != "auto":
+            raise PostProcessingError(f"{value!r} is not allowed; 1 to 10,000 or auto is")
         return value
-
-    return _Checked(name, check)
-
-
-def _check_batch_size(value: Any) -> Any:
-    is_number = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10_000
-    if not is_number and value != "auto":
-        raise ValueError(f"{value!r} is not allowed; 1 to 10,000 or auto is")
-    return value
 
 
 def _enum(*values: tuple[str, str]) -> dg.Enum:
@@ -82,10 +78,10 @@ LOG_LEVEL = _enum(
     ("info", "One line a page and a batch."),
     ("warning", "Only what needs a look."),
 )
-BATCH_SIZE = _Checked("BatchSize", _check_batch_size)
-CONCURRENCY = _int_between("Concurrency", 1, 32)
-LIMIT = _int_between("RecordLimit", 1, None)
-MAX_FAILED = _int_between("MaxFailedEntries", 0, None)
+BATCH_SIZE = _BatchSize()
+CONCURRENCY = _WholeNumber(1, 32)
+LIMIT = _WholeNumber(1, None)
+MAX_FAILED = _WholeNumber(0, None)
 
 
 def run_config_schema(config: SyncConfig) -> dict[str, dg.Field]:

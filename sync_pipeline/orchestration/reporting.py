@@ -64,11 +64,14 @@ def summary_values(summary: RunSummary) -> dict[str, Any]:
 
 
 def summary_metadata(summary: RunSummary) -> dict[str, Any]:
-    """The final step's metadata: each figure by itself (Dagster plots them), a page, a table."""
+    """The final step's metadata: a page, each figure by itself (Dagster plots them), a table.
+
+    The page comes first: Dagster's event log shows seven lines of an event.
+    """
     values = summary_values(summary)
     return {
-        **{name: value for name, value in values.items() if not isinstance(value, list)},
         "summary": dg.MetadataValue.md(_markdown(summary)),
+        **{name: value for name, value in values.items() if not isinstance(value, list)},
         "table": dg.MetadataValue.table(
             records=[
                 dg.TableRecord({"figure": name, "value": getattr(summary.counts, name)})

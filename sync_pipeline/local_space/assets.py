@@ -13,8 +13,8 @@ import orjson
 
 from sync_pipeline.local_space.api_error import bad_request, not_found, version_mismatch
 from sync_pipeline.local_space.database import transaction
-from sync_pipeline.local_space.entries import json_text
 from sync_pipeline.local_space.records import read_record, update_record
+from sync_pipeline.local_space.request import json_text
 from sync_pipeline.local_space.spaces import read_space
 from sync_pipeline.local_space.store import USER_ID, Scope, Store, link
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +21,26 @@ _FIELD_TYPES = (
     "RichText", "Symbol", "Text",
 )  # fmt: skip
 _LINK_TYPES = ("Asset", "Entry")
+_ITEM_TYPES = ("Symbol", "Link", "ResourceLink")
+#: What each validation is stated as; others are the web app's, and kept as they are.
+_RULE_SHAPES: Mapping[str, type | tuple[type, ...]] = {
+    "size": dict,
+    "range": dict,
+    "regexp": dict,
+    "prohibitRegexp": dict,
+    "dateRange": dict,
+    "assetFileSize": dict,
+    "assetImageDimensions": dict,
+    "nodes": dict,
+    "in": list,
+    "enabledNodeTypes": list,
+    "enabledMarks": list,
+    "linkContentType": (str, list),
+    "linkMimetypeGroup": (str, list),
+}
+_DATE = re.compile(
+    r"(\d{4}-\d{2}-\d{2})(?:T(\d{2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?\Z"
+)
 
 
 @lru_cache(maxsize=256)
@@ -104,80 +125,106 @@ ASSET_DEFINITION = TypeDefinition(
 def _field_errors(raw: Any, path: list[Any]) -> list[Detail]:
     if not isinstance(raw, Mapping):
         return [_type_error("Object", raw, path)]
-    errors: list[Detail] = [
-        {
-            "name": "required",
-            "path": [*path, key],
-            "details": f'The property "{key}" is required here',
-        }
-        for key in ("id", "name", "type")
-        if raw.get(key) in (None, "")
-    ]
-    if isinstance(raw.get("id"), str) and raw["id"] and not _FIELD_ID.match(raw["id"]):
+    errors: list[Detail] = []
+    for key in ("id", "name", "type"):
+        if raw.get(key) in (None, ""):
+            errors.append(_required_error(key, path))
+        elif not isinstance(raw[key], str):
+            errors.append(_type_error("String", raw[key], [*path, key]))
+    if errors:
+        return errors
+    if not _FIELD_ID.match(raw["id"]):
         errors.append({"name": "regexp", "path": [*path, "id"], "value": raw["id"]})
-    if raw.get("type") and raw["type"] not in _FIELD_TYPES:
-        errors.append(
-            {
-                "name": "in",
-                "path": [*path, "type"],
-                "value": raw["type"],
-                "expected": list(_FIELD_TYPES),
-            }
-        )
+    if raw["type"] not in _FIELD_TYPES:
+        errors.append(_in_error(_FIELD_TYPES, raw["type"], [*path, "type"]))
     errors += _link_errors(raw, path)
-    if raw.get("type") == "Array":
+    errors += _validations_errors(raw.get("validations"), [*path, "validations"])
+    if raw["type"] == "Array":
         items = raw.get("items")
-        if not isinstance(items, Mapping) or items.get("type") not in (
-            "Symbol",
-            "Link",
-            "ResourceLink",
-        ):
-            errors.append(
-                {
-                    "name": "required",
-                    "path": [*path, "items"],
-                    "details": 'The property "items" is required here',
-                }
-            )
+        if not isinstance(items, Mapping) or items.get("type") not in _ITEM_TYPES:
+            errors.append(_required_error("items", path))
         else:
-            errors += _link_errors(items, [*path, "items"])
-    validations = raw.get("validations")
-    if validations is not None and (
-        not isinstance(validations, list)
-        or not all(isinstance(item, Mapping) for item in validations)
-    ):
-        errors.append(_type_error("Array", validations, [*path, "validations"]))
-    else:
-        errors += _pattern_errors(validations or (), path)
+            where = [*path, "items"]
+            errors += _link_errors(items, where)
+            errors += _validations_errors(items.get("validations"), [*where, "validations"])
+    default = raw.get("defaultValue")
+    if default is not None and not isinstance(default, Mapping):
+        errors.append(_type_error("Object", default, [*path, "defaultValue"]))
     return errors
 
 
-def _pattern_errors(validations: Sequence[Mapping[str, Any]], path: list[Any]) -> list[Detail]:
+def _validations_errors(validations: Any, path: list[Any]) -> list[Detail]:
+    if validations is None:
+        return []
+    if not isinstance(validations, list) or not all(
+        isinstance(validation, Mapping) for validation in validations
+    ):
+        return [_type_error("Array", validations, path)]
     errors: list[Detail] = []
     for index, validation in enumerate(validations):
-        for name in ("regexp", "prohibitRegexp"):
-            rule = validation.get(name)
-            if rule is None:
-                continue
-            where = [*path, "validations", index, name, "pattern"]
-            try:
-                compile_pattern(rule["pattern"], rule.get("flags") or "")
-            except (regress.RegressError, KeyError, TypeError, AttributeError):
-                errors.append({"name": "regexp", "path": where, "value": rule})
+        for name, rule in validation.items():
+            errors += _rule_errors(name, rule, [*path, index, name])
     return errors
+
+
+def _rule_errors(name: str, rule: Any, path: list[Any]) -> list[Detail]:
+    shape = _RULE_SHAPES.get(name)
+    if shape is None or rule is None:
+        return []
+    has_shape = isinstance(rule, shape)
+    if not has_shape:
+        return [_type_error("Object" if shape is dict else "Array", rule, path)]
+    if name in ("regexp", "prohibitRegexp"):
+        try:
+            compile_pattern(rule["pattern"], rule.get("flags") or "")
+        except (regress.RegressError, KeyError, TypeError):
+            return [{"name": "regexp", "path": [*path, "pattern"], "value": rule.get("pattern")}]
+    if name in ("size", "range", "assetFileSize"):
+        return [
+            _type_error("Number", rule[bound], [*path, bound])
+            for bound in ("min", "max")
+            if not isinstance(rule.get(bound), (int, float, type(None)))
+        ]
+    if name == "dateRange":
+        return [
+            _type_error("Date", rule[bound], [*path, bound])
+            for bound in ("min", "max")
+            if rule.get(bound) and not is_date(rule[bound])
+        ]
+    return []
+
+
+def is_date(value: Any) -> bool:
+    """Whether the value is an ISO 8601 date, with or without time and offset."""
+    match = _DATE.match(value) if isinstance(value, str) else None
+    if match is None:
+        return False
+    day, hour, minute, second, _ = match.groups()
+    try:
+        date.fromisoformat(day)
+        if hour is not None:
+            datetime(2000, 1, 1, int(hour), int(minute), int(second or 0))  # noqa: DTZ001 - a check
+    except ValueError:
+        return False
+    return True
 
 
 def _link_errors(raw: Mapping[str, Any], path: list[Any]) -> list[Detail]:
     if raw.get("type") != "Link" or raw.get("linkType") in _LINK_TYPES:
         return []
-    return [
-        {
-            "name": "in",
-            "path": [*path, "linkType"],
-            "value": raw.get("linkType"),
-            "expected": list(_LINK_TYPES),
-        }
-    ]
+    return [_in_error(_LINK_TYPES, raw.get("linkType"), [*path, "linkType"])]
+
+
+def _in_error(expected: Sequence[str], value: Any, path: list[Any]) -> Detail:
+    return {"name": "in", "path": path, "value": value, "expected": list(expected)}
+
+
+def _required_error(key: str, path: Sequence[Any]) -> Detail:
+    return {
+        "name": "required",
+        "path": [*path, key],
+        "details": f'The property "{key}" is required here',
+    }
 
 
 def _type_error(expected: str, value: Any, path: Sequence[Any]) -> Detail:
@@ -198,13 +245,7 @@ def check_definition(body: Mapping[str, Any]) -> None:
     """
     errors: list[Detail] = []
     if not isinstance(body.get("name"), str) or not body["name"]:
-        errors.append(
-            {
-                "name": "required",
-                "path": ["name"],
-                "details": 'The property "name" is required here',
-            }
-        )
+        errors.append(_required_error("name", ()))
     fields = body.get("fields", [])
     if not isinstance(fields, list):
         raise validation_error([_type_error("Array", fields, ["fields"])])

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jsonpatch
-import jsonpointer
 import orjson
 
 from sync_pipeline.local_space.api_error import bad_request, validation_error, version_mismatch
@@ -22,6 +20,7 @@ from sync_pipeline.local_space.definitions import (
     RESOURCE_ID,
     TypeDefinition,
 )
+from sync_pipeline.local_space.patching import patched
 from sync_pipeline.local_space.publish_checks import check_publishable
 from sync_pipeline.local_space.records import (
     Kind,
@@ -34,12 +33,10 @@ from sync_pipeline.local_space.records import (
     read_record,
     update_record,
 )
+from sync_pipeline.local_space.request import json_text
 from sync_pipeline.local_space.save_checks import body_object, check_fields, check_metadata
 from sync_pipeline.local_space.store import Scope
 from sync_pipeline.local_space.surroundings import surroundings
-
-#: TypeError: an operation that is no object, or reaches into a value that holds nothing.
-_PATCH_ERRORS = (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +100,7 @@ def _create(
     scope: Scope, kind: Kind, resource_id: str, body: Any, content_type: str | None
 ) -> Record:
     definition = definition_of(scope, kind, content_type)
-    fields, metadata = _checked(scope, definition, body)
-    for field in definition.fields.values():
-        if field.default_value is not None and field.id not in fields:
-            known = scope.model.locale_codes if field.localized else (scope.model.default_locale,)
-            values = {code: v for code, v in field.default_value.items() if code in known}
-            if values:
-                fields[field.id] = values
+    fields, metadata = _checked(scope, definition, _with_defaults(scope, definition, body))
     now = scope.store.now()
     record = Record(
         row=None,
@@ -135,6 +126,22 @@ def _create(
     return record
 
 
+def _with_defaults(scope: Scope, definition: TypeDefinition, body: Any) -> Any:
+    """The body with default values for the fields that it does not name."""
+    fields = body_object(body).get("fields") or {}
+    if not isinstance(fields, dict):
+        return body  # refused by the check that follows
+    defaults = {}
+    for field in definition.fields.values():
+        if field.default_value is None or field.id in fields:
+            continue
+        known = scope.model.locale_codes if field.localized else (scope.model.default_locale,)
+        values = {code: value for code, value in field.default_value.items() if code in known}
+        if values:
+            defaults[field.id] = values
+    return {**body, "fields": {**fields, **defaults}} if defaults else body
+
+
 def _checked(
     scope: Scope, definition: TypeDefinition, body: Any
 ) -> tuple[dict[str, dict[str, Any]], str | None]:
@@ -145,11 +152,6 @@ def _checked(
         content.get("fields"), definition, model.locale_codes, model.default_locale
     )
     return fields, None if metadata is None else json_text(metadata)
-
-
-def json_text(value: Any) -> str:
-    """Compact JSON as it is stored."""
-    return orjson.dumps(value).decode()
 
 
 def _update(scope: Scope, record: Record, body: Any, version: int | None) -> Record:
@@ -204,31 +206,8 @@ def patch_record(
             "fields": orjson.loads(record.fields),
         }
         definition = definition_of(scope, kind, record.content_type)
-        fields, metadata = _checked(scope, definition, _patched(document, operations))
+        fields, metadata = _checked(scope, definition, patched(document, operations))
         return _save(scope, record, fields, metadata)
-
-
-def _patched(document: dict[str, Any], operations: Any) -> Any:
-    if operations is None:
-        raise bad_request("Missing object")
-    if not isinstance(operations, list):
-        raise bad_request("The body of a PATCH request must be a JSON Patch array.")
-    for index, operation in enumerate(operations):
-        try:
-            # One by one, so that the error can name the operation.
-            document = jsonpatch.apply_patch(document, [operation], in_place=True)
-        except _PATCH_ERRORS as error:
-            raise validation_error(
-                [
-                    {
-                        "name": "jsonPatch",
-                        "path": [index],
-                        "value": operation,
-                        "details": f"The operation cannot be applied: {error}",
-                    }
-                ]
-            ) from error
-    return document
 
 
 def delete(scope: Scope, kind: Kind, resource_id: str, version: int | None) -> None:

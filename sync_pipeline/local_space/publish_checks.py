@@ -18,7 +18,7 @@ from sync_pipeline.local_space.definitions import (
     TypeDefinition,
     compile_pattern,
 )
-from sync_pipeline.local_space.save_checks import is_link
+from sync_pipeline.local_space.save_checks import is_link, value_errors
 
 Path = tuple[str | int, ...]
 
@@ -75,7 +75,12 @@ def check_publishable(
                 if field.required and locale in around.required_locales:
                     errors.append(_required_error(field.id, path))
                 continue
-            errors += _value_errors(value, field, path, around)
+            # A content type may have changed since the value was saved.
+            wrong = value_errors(value, field, path)
+            if wrong:
+                errors += wrong
+                continue
+            errors += _rule_errors(value, field, path, around)
             for link, where in _links(value, field, path):
                 if around.target(link["linkType"], link["id"]) is None:
                     unresolved.append(
@@ -111,7 +116,7 @@ def _required_error(field_id: str, path: Path) -> Detail:
     }
 
 
-def _value_errors(
+def _rule_errors(
     value: Any, field: FieldDefinition, path: Path, around: Surroundings
 ) -> Iterator[Detail]:
     for validation in field.validations:
@@ -119,7 +124,8 @@ def _value_errors(
     if field.items is not None:
         for index, item in enumerate(value):
             for validation in field.items.validations:
-                yield from _validation_errors(item, field, validation, (*path, index), around)
+                where = (*path, index)
+                yield from _validation_errors(item, field.items, validation, where, around)
 
 
 def _validation_errors(
@@ -131,7 +137,8 @@ def _validation_errors(
 ) -> Iterator[Detail]:
     for name, rule in validation.items():
         check = _RULES.get(name)
-        if check is None:  # `message` and the web app's own keys
+        # `message` and the web app's own keys; a rule that means nothing for this type.
+        if check is None or rule is None or field.type not in _TYPES[name]:
             continue
         for error in check(value, rule, _Place(field, path, around)):
             answer = {"name": name, "value": value, "path": list(path), **error}
@@ -345,4 +352,20 @@ _RULES: Mapping[str, _Check] = {
     "enabledNodeTypes": _enabled_node_types,
     "enabledMarks": _enabled_marks,
     "nodes": _nodes,
+}
+_SIMPLE_TYPES = frozenset(["Symbol", "Text", "Integer", "Number", "Boolean", "Date"])
+#: Field types to which a validation applies.
+_TYPES: Mapping[str, frozenset[str]] = {
+    "in": _SIMPLE_TYPES,
+    "size": frozenset(["Symbol", "Text", "Array", "RichText", "Object"]),
+    "range": frozenset({"Integer", "Number"}),
+    "regexp": frozenset({"Symbol", "Text"}),
+    "prohibitRegexp": frozenset({"Symbol", "Text"}),
+    "unique": frozenset({"Symbol", "Integer", "Number"}),
+    "dateRange": frozenset({"Date"}),
+    **dict.fromkeys(
+        ("linkContentType", "linkMimetypeGroup", "assetFileSize", "assetImageDimensions"),
+        frozenset({"Link"}),
+    ),
+    **dict.fromkeys(("enabledNodeTypes", "enabledMarks", "nodes"), frozenset({"RichText"})),
 }

@@ -11,9 +11,9 @@ from typing import Any
 import orjson
 
 from sync_pipeline.local_space.api_error import ApiError, invalid_query
+from sync_pipeline.local_space.definitions import is_date
 from sync_pipeline.local_space.publish_checks import instant
 from sync_pipeline.local_space.query_paths import QueryPath
-from sync_pipeline.local_space.save_checks import is_date
 from sync_pipeline.local_space.sql_functions import instant_of, words_of
 
 OPERATORS = (

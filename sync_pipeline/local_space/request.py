@@ -11,6 +11,21 @@ import orjson
 
 from sync_pipeline.local_space.api_error import bad_request
 
+#: Fewer cannot nest deeper than can be stored.
+_MANY_BRACKETS = 200
+
+
+def json_text(value: Any) -> str:
+    """Compact JSON as it is stored.
+
+    Raises:
+        ApiError: 400 for more than some 250 levels.
+    """
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError as error:
+        raise bad_request(f"The JSON cannot be stored: {error}") from error
+
 
 @dataclass(slots=True)
 class Request:
@@ -54,10 +69,13 @@ class Request:
         if not self.body:
             return None
         try:
-            return orjson.loads(self.body)
+            value = orjson.loads(self.body)
         except orjson.JSONDecodeError as error:
             text = self.body.decode(errors="replace")
             raise bad_request(f"Invalid JSON in request body: {text}") from error
+        if self.body.count(b"[") + self.body.count(b"{") > _MANY_BRACKETS:
+            json_text(value)
+        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
 from typing import Any
 
 from sync_pipeline.local_space import rich_text
 from sync_pipeline.local_space.api_error import Detail, bad_request, validation_error
-from sync_pipeline.local_space.definitions import FieldDefinition, TypeDefinition
+from sync_pipeline.local_space.definitions import FieldDefinition, TypeDefinition, is_date
 
 #: Limits of the service: https://www.contentful.com/developers/docs/technical-limits/ - the
 #: reference says 256 characters for a Symbol, the limits page 255; the laxer one is taken.
@@ -21,10 +19,6 @@ MAX_TEXT = 50_000
 MAX_RICH_TEXT = 200_000
 MAX_LIST = 1000
 MAX_INTEGER = 2**53
-
-_DATE = re.compile(
-    r"(\d{4}-\d{2}-\d{2})(?:T(\d{2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?\Z"
-)
 
 Path = tuple[str | int, ...]
 
@@ -136,21 +130,6 @@ def is_link(value: Any, link_types: Sequence[str] = ("Entry", "Asset")) -> bool:
         and sys.get("linkType") in link_types
         and isinstance(sys.get("id"), str)
     )
-
-
-def is_date(value: Any) -> bool:
-    """Whether the value is an ISO 8601 date, with or without time and offset."""
-    match = _DATE.match(value) if isinstance(value, str) else None
-    if match is None:
-        return False
-    day, hour, minute, second, _ = match.groups()
-    try:
-        date.fromisoformat(day)
-        if hour is not None:
-            datetime(2000, 1, 1, int(hour), int(minute), int(second or 0))  # noqa: DTZ001 - a check
-    except ValueError:
-        return False
-    return True
 
 
 def _type_error(expected: str, value: Any, path: Path) -> Detail:

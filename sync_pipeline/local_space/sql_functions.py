@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
+from sync_pipeline.local_space.definitions import is_date
 from sync_pipeline.local_space.publish_checks import instant
-from sync_pipeline.local_space.save_checks import is_date
 
 _WORD = re.compile(r"\w+")
 _EARTH_RADIUS_KM = 6371.0088

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import tempfile
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -18,7 +21,7 @@ from sync_pipeline.local_space.rich_text import document_errors
 from sync_pipeline.local_space.server import build_app
 from sync_pipeline.local_space.store import open_store
 
-from .conftest import Api, Clock
+from .conftest import THING_FIELDS, Api, Clock
 
 IDS = st.sampled_from(["a", "b", "c"])
 VALUES = st.sampled_from(["x", "y", "z"])
@@ -157,7 +160,7 @@ def status(entry: list[Any]) -> str:
 
 
 TestStates = States.TestCase
-TestStates.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestStates.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)
 
 
 JSON = st.recursive(
@@ -226,8 +229,92 @@ def test_paging_yields_each_entry_once(count: int, limit: int, by: str) -> None:
     ),
     max_leaves=20,
 ))  # fmt: skip
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_json_is_judged_as_rich_text_without_a_fault_of_ours(document: Any) -> None:
     for error in document_errors(document, ("f",)):
         assert error["path"][0] == "f"
         assert error["details"]
+
+
+NAMES = st.sampled_from(
+    ["sys", "id", "fields", "name", "code", "entities", "items", "entity", "action", "op", "path",
+     "value", "type", "linkType", "version", "validations", "localized", "f", "en-US", "metadata",
+     "tags", "add", "remove", "*", "visibility", "defaultValue", "displayField", "file", "upload",
+     "regexp", "pattern", "unique", "size", "in", "nodes", "required", "optional", "fallbackCode"]
+)  # fmt: skip
+WORDS = st.sampled_from(
+    ["", "e", "thing", "en-US", "Symbol", "Link", "Entry", "Array", "RichText", "publish", "add",
+     "replace", "/fields/f", "/fields/f/en-US", "public", "document", "(", "2024-01-01", "https://x"]
+)  # fmt: skip
+BODIES = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 300) | st.floats(allow_nan=False) | WORDS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=6),
+    max_leaves=25,
+)
+PATHS = st.sampled_from(
+    ["/entries", "/entries/e", "/entries/e/published", "/entries/e/archived", "/assets",
+     "/assets/a", "/assets/a/files/en-US/process", "/assets/a/published", "/content_types/thing",
+     "/content_types/thing/published", "/content_types/new", "/content_types/new/published",
+     "/content_types/thing/editor_interface", "/locales", "/tags/t", "/bulk_actions/publish",
+     "/bulk_actions/validate", "/bulk_actions/unpublish", "/bulk_actions",
+     "!/spaces", "!/spaces/local", "!/spaces/local/environments/x"]
+)  # fmt: skip
+REQUESTS = st.tuples(
+    st.sampled_from(["PUT", "POST", "PATCH", "DELETE"]), PATHS, BODIES,
+    st.none() | st.integers(1, 3), st.sampled_from([None, "thing", "new"]),
+)  # fmt: skip
+
+
+@given(requests=st.lists(REQUESTS, min_size=1, max_size=25))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_is_sent_the_answer_is_never_a_fault_of_ours(requests: list[Any]) -> None:
+    with tempfile.TemporaryDirectory() as directory, open_store(Path(directory) / "s") as store:
+        api = Api(build_app(store))
+        fields = [{"id": "f", "type": "Object"}, {"id": "name", "type": "Symbol"}]
+        api.put_type("thing", fields)
+        api.put_entry("e", {"f": {"a": 1}})
+        for method, path, body, version, content_type in requests:
+            reply = api.call(method, path, body, version=version, content_type=content_type)
+            assert reply.status < 500, (method, path, body, reply.body)
+        for collection in ("/entries", "/assets", "/content_types", "/locales", "/tags"):
+            assert api.get(collection).status == 200
+
+
+QUERY_NAMES = st.sampled_from(
+    ["skip", "limit", "order", "select", "content_type", "query", "links_to_entry", "cursor",
+     "pageNext", "pagePrev", "sys.id", "sys.createdAt", "sys.version", "fields.f", "fields.name",
+     "fields.f.en-US", "fields.place", "fields.day", "fields.tags", "metadata.tags.sys.id",
+     "fields.other.sys.id", "", "x", "order[0]", "mimetype_group", "sys", "fields."]
+)  # fmt: skip
+QUERY_OPERATORS = st.sampled_from(
+    ["", "[in]", "[nin]", "[ne]", "[all]", "[exists]", "[lt]", "[gte]", "[match]", "[near]",
+     "[within]", "[", "[]", "[x]"]
+)  # fmt: skip
+QUERY_VALUES = st.sampled_from(
+    ["", "1", "thing", "true", "a,b", "-sys.id", "sys.id,fields.f", "2024-01-01", "1,2", "1,2,3",
+     "1,2,3,4", "%", "'", '"', "MQ==", "fields.name", "nan", "1e999", "\u0000", "é"]
+)  # fmt: skip
+
+
+@given(parts=st.lists(st.tuples(QUERY_NAMES, QUERY_OPERATORS, QUERY_VALUES), max_size=5))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_is_asked_the_answer_is_never_a_fault_of_ours(parts: list[Any]) -> None:
+    api = _asked()
+    query = urlencode([(name + operator, value) for name, operator, value in parts])
+    for path in ("/entries", "/assets", "/content_types", "/entries/e/references"):
+        reply = api.call("GET", path, query=query)
+        assert reply.status in (200, 400), (query, reply.body)
+
+
+@cache
+def _asked() -> Api:
+    """One space for all questions, kept until the interpreter ends (it holds no file open)."""
+    context = open_store(Path(tempfile.mkdtemp()) / "s.sqlite")
+    store = context.__enter__()
+    atexit.register(context.__exit__, None, None, None)
+    api = Api(build_app(store))
+    api.put_type("thing", [*THING_FIELDS, {"id": "f", "type": "Object"}])
+    api.put_entry(
+        "e", {"name": "a", "day": "2024-01-01", "tags": ["a"], "place": {"lat": 1, "lon": 2}}
+    )
+    return api

@@ -300,3 +300,34 @@ def test_a_changed_type_counts_for_an_entry_when_it_is_published_again(api: Api)
     api.call("PUT", "/content_types/thing/published", version=3)
     assert api.call("PUT", "/entries/e/published", version=3).status == 422
     assert api.get("/entries/e").body["sys"]["publishedVersion"] == 2
+
+
+def test_a_value_of_a_former_type_is_refused_on_publish(api: Api) -> None:
+    """Saved as a Symbol; then the field was omitted, deleted and made anew as an Integer."""
+    api.put_type("thing", [{"id": "f", "type": "Symbol", "omitted": True}])
+    api.put_entry("e", {"f": "text"})
+    api.call("PUT", "/content_types/thing", {"name": "thing", "fields": []}, version=2)
+    rule = {"range": {"min": 1}}
+    field = {"id": "f", "name": "f", "type": "Integer", "validations": [rule]}
+    api.call("PUT", "/content_types/thing/published", version=3)
+    api.call("PUT", "/content_types/thing", {"name": "thing", "fields": [field]}, version=4)
+    assert api.call("PUT", "/content_types/thing/published", version=5).status == 200
+    (fault,) = api.call("PUT", "/entries/e/published", version=1).faults
+    assert (fault["name"], fault["type"]) == ("type", "Integer")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "rule"),
+    [
+        ("Integer", 1, {"size": {"min": 5}}),
+        ("Symbol", "a", {"range": {"min": 5}}),
+        ("Object", {"a": 1}, {"unique": True}),
+        ("Symbol", "a", {"size": None}),
+        ("Symbol", "a", {"enabledMarks": []}),
+    ],
+)
+def test_a_validation_that_means_nothing_for_the_type_has_no_effect(
+    api: Api, kind: str, value: Any, rule: dict[str, Any]
+) -> None:
+    field_type(api, type=kind, validations=[rule])
+    assert publish(api, {"f": value}).status == 200

@@ -219,3 +219,15 @@ def test_metadata_of_another_shape_is_refused(things: Api, metadata: Any) -> Non
 def test_a_too_long_body_is_refused_whole(things: Api) -> None:
     reply = save(things, {"text": {"en-US": "x" * (1024 * 1024)}})
     assert reply.status == 413
+
+
+def test_json_too_deep_to_be_stored_is_a_bad_request(things: Api) -> None:
+    deep: Any = 1
+    for _ in range(200):
+        deep = {"a": deep}
+    assert save(things, {"data": {"en-US": deep}}).status == 201
+    path = "/fields/data/en-US" + "/a" * 199
+    operations = [{"op": "add", "path": path, "value": deep}]
+    assert things.call("PATCH", "/entries/e", operations, version=1).status == 400
+    text = b'{"fields": {"data": {"en-US": ' + b'{"a":' * 600 + b"1" + b"}" * 600 + b"}}}"
+    assert things.call("POST", "/entries", raw=text, content_type="thing").status == 400

@@ -116,6 +116,7 @@ def test_a_refusal_does_not_shorten_the_queue(tmp_path: Path, clock: Clock) -> N
         pytest.param(b"[]", id="another shape"),
         pytest.param(b'{"next": null, "blocked_until": 0, "offset": 0}', id="null"),
         pytest.param(b"\xff\xfe", id="binary"),
+        pytest.param(b"x" * 5000, id="long"),
     ],
 )
 def test_a_damaged_file_counts_as_none(tmp_path: Path, clock: Clock, content: bytes) -> None:

@@ -55,7 +55,7 @@ def _lines(result: ProbeResult) -> Iterator[str]:
     yield from _paging_lines(result)
     yield ""
     yield "# ? the id of the content type in your space"
-    yield f"contentType: {_content_type(result.url)}"
+    yield f"contentType: {_quoted(_content_type(result.url))}"
     yield from _notes(result, "key")
     yield from _mapping_lines(result)
 
@@ -74,7 +74,7 @@ def _paging_lines(result: ProbeResult) -> Iterator[str]:
 def _mapping_lines(result: ProbeResult) -> Iterator[str]:
     key = field_of(result.fields, result.key_column) if result.key_column else None
     key = key or (result.fields[0] if result.fields else None)
-    yield f"contentKeyField: {key.field_id if key else 'id'}"
+    yield f"contentKeyField: {_quoted(key.field_id if key else 'id')}"
     yield "# ? field ids are proposals: rename them to those of the content type"
     yield "mapping:"
     if not result.fields:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync_pipeline.config.model import SyncConfig
@@ -167,6 +167,7 @@ def test_variables_may_hold_any_part_of_the_string() -> None:
     assert parts(address(None, url, SYNC_P="p@s/s"))[2:4] == ("p@s/s", "db")
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     st.dictionaries(
         st.sampled_from(["Host", "Database", "Username", "Password"]),
@@ -188,6 +189,7 @@ def test_quoted_values_come_back_exactly(values: dict[str, str]) -> None:
         )
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.text(max_size=60))
 def test_any_text_gives_an_address_or_a_config_error(text: str) -> None:
     def plain(template: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync_pipeline.extract.database_values import (
@@ -104,6 +104,7 @@ def test_column_types_of_mysql_say_more_than_the_values() -> None:
     assert convert_row(["null", b"", "00:00:00", "x"], special)[2] == "00:00:00"
 
 
+@settings(deadline=None, max_examples=100)
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30))
 def test_the_text_of_a_decimal_is_exact(value: Decimal) -> None:
     text = convert_value(value)
@@ -111,6 +112,7 @@ def test_the_text_of_a_decimal_is_exact(value: Decimal) -> None:
     assert "E" not in text
 
 
+@settings(deadline=None, max_examples=100)
 @given(st.timedeltas(min_value=timedelta(days=-9999), max_value=timedelta(days=9999)))
 def test_a_duration_can_be_read_back(value: timedelta) -> None:
     text = duration_text(value)

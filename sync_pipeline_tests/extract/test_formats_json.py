@@ -12,7 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync_pipeline.errors import ConfigError
@@ -113,7 +113,8 @@ def test_a_path_leads_to_rows(body: str, path: str | None, expected: list[Any], 
         pytest.param(b'[{"a": 1}, 5]', None, "record 1 (counted from 0)", id="number among rows"),
         pytest.param(b'[{"a": 1}, [{}]]', None, "is an array, not an object", id="array among rows"),
         pytest.param(b'[{"a": 1}, null]', None, "is null, not an object", id="null among rows"),
-        pytest.param(b"", None, "", id="nothing"),
+        pytest.param(b"", None, "is empty", id="nothing"),
+        pytest.param(b" \n", None, "is empty", id="blanks"),
         pytest.param(b'[{"a": NaN}]', None, "NaN", id="NaN"),
         pytest.param(b'[{"a": -Infinity}]', None, "Infinity", id="Infinity"),
         pytest.param(b'[{"a": 1e400}]', None, "beyond the range", id="beyond a double"),
@@ -156,6 +157,7 @@ def test_the_same_key_twice_on_the_way_is_an_error_where_it_is_streamed() -> Non
     assert "twice" in error
 
 
+@settings(deadline=None, max_examples=40)
 @given(RECORDS, st.sampled_from([None, "data", "$.r.data"]), st.booleans())
 def test_rows_equal_what_json_loads_gives(
     records: list[Any], path: str | None, ascii_only: bool
@@ -172,6 +174,7 @@ def test_rows_equal_what_json_loads_gives(
     assert typed(select_rows(loaded, path)) == expected
 
 
+@settings(deadline=None, max_examples=40)
 @given(RECORDS)
 def test_json_lines_come_back_exactly(records: list[Any]) -> None:
     for end in (b"\n", b"\r\n", b"\n\n"):
@@ -179,6 +182,7 @@ def test_json_lines_come_back_exactly(records: list[Any]) -> None:
         assert typed(rows(body, results_format="jsonl")) == typed(records)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.binary(max_size=300), st.integers(1, 50))
 def test_random_bytes_give_rows_or_a_source_data_error(body: bytes, step: int) -> None:
     for small in (2**20, 0):
@@ -188,6 +192,7 @@ def test_random_bytes_give_rows_or_a_source_data_error(body: bytes, step: int) -
     rows_and_error(body, step=step, results_format="jsonl")
 
 
+@settings(deadline=None, max_examples=40)
 @given(RECORDS, st.integers(0, 400), st.binary(max_size=4), st.booleans())
 def test_a_damaged_body_gives_a_prefix_of_the_rows_or_an_error(
     records: list[Any], at: int, junk: bytes, is_cut: bool
@@ -371,7 +376,7 @@ def test_memory_depends_on_the_record_not_on_the_body() -> None:
         finally:
             tracemalloc.stop()
 
-    assert peak_of(30_000) < 1.1 * peak_of(8_000)
+    assert peak_of(15_000) < 1.1 * peak_of(5_000)
 
 
 def test_errors_of_the_stream_itself_pass_through() -> None:
@@ -414,6 +419,7 @@ def test_a_path_that_cannot_be_read_is_a_config_error(path: str) -> None:
     check_json_path("$..fine")
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.text(max_size=20))
 def test_any_text_is_a_path_or_a_config_error(path: str) -> None:
     try:
@@ -440,6 +446,7 @@ def test_half_a_surrogate_pair_is_replaced_in_bodies_of_every_size() -> None:
     assert rows(body) == streamed
     assert rows(body)[0]["b"] == "🚀"
     rows(body)[0]["a"].encode()
+    assert rows(body, results_json_path="$..[?(@.a)]") == streamed
 
 
 def test_depth_up_to_the_bound_is_read() -> None:

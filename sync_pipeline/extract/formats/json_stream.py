@@ -15,8 +15,9 @@ from decimal import Decimal
 from itertools import chain, islice
 from typing import Any, Final, NoReturn
 
+from sync_pipeline.errors import SourceDataError
 from sync_pipeline.extract.formats.answer import Answer
-from sync_pipeline.extract.formats.body import CHUNK, Body, read_chunks
+from sync_pipeline.extract.formats.body import CHUNK, HEAD, Body, read_chunks
 from sync_pipeline.extract.formats.json_events import (
     BrokenJsonError,
     Event,
@@ -64,18 +65,20 @@ def read_json(body: Body, answer: Answer, path: str | None, skip: int = 0) -> It
         SourceDataError: No JSON, nothing at the path, or an element that is no object.
     """
     source = _utf8(body, answer)
-    head = source.peek_bytes(SMALL)
+    start = source.peek_bytes(HEAD)
+    if len(start) < HEAD and not start.strip():
+        raise _empty(answer)
     steps = compile_steps(path)
-    if len(head) < SMALL or steps is None:
+    if steps is None:
         # jsonpath-ng's paths need the whole document, whatever its size.
-        text = head if steps is not None else b"".join(read_chunks(source))
-        document = load_fast_and_strict(text)
-        if document is not BROKEN:
-            yield from islice(select_rows(document, path, where=_where(answer)), skip, None)
-            return
-        if steps is None:
-            load_text(text, answer)
-    yield from _stream_rows(source, answer, steps or (), path or "$", skip)
+        document = load_text(b"".join(read_chunks(source)), answer)
+    else:
+        head = source.peek_bytes(SMALL)
+        document = load_fast_and_strict(head) if len(head) < SMALL else BROKEN
+    if document is BROKEN:
+        yield from _stream_rows(source, answer, steps or (), path or "$", skip)
+    else:
+        yield from islice(select_rows(document, path, where=_where(answer)), skip, None)
 
 
 def load_json(body: Body, answer: Answer) -> Any:
@@ -92,6 +95,8 @@ def load_text(text: bytes, answer: Answer) -> Any:
     document = load_fast_and_strict(text)
     if document is not BROKEN:
         return document
+    if not text.strip():
+        raise _empty(answer)
     try:
         events = chain.from_iterable(parse_events(iter((text,))))
         return _build_value(events, next(events))
@@ -259,6 +264,10 @@ def _build(events: Iterator[Event], root: Any) -> Any:
             stack.append(container)
             container = child
     raise BrokenJsonError("it ends too early")
+
+
+def _empty(answer: Answer) -> SourceDataError:
+    return answer.error("the answer is empty", "Check endPoint, queryParameters and headers.")
 
 
 def _raise_broken(err: BrokenJsonError, answer: Answer, done: int | None) -> NoReturn:

@@ -24,11 +24,9 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from sync_pipeline.config.run_options import RunOptions
 from sync_pipeline.errors import SyncPipelineError, UsageError
 from sync_pipeline.orchestration.failed_batches import find_failed_batch
-from sync_pipeline.orchestration.steps import EXIT_CODE, RESUME_TAG, spool_id_of
+from sync_pipeline.orchestration.steps import EXIT_CODE, LOCATION, RESUME_TAG, spool_id_of
 
 MODULE = "sync_pipeline.definitions"
-#: Name of the code location in workspace.yaml; runs launched here and there belong together.
-LOCATION = "sync_pipeline"
 
 INSTANCE_YAML = """\
 # Written once by sync-pipeline; change it as you like. https://docs.dagster.io/deployment/dagster-yaml

@@ -30,7 +30,7 @@ from sync_pipeline.orchestration.reporting import (
     summary_metadata,
     summary_values,
 )
-from sync_pipeline.orchestration.steps import Step, failure, open_step, refuse_if_stopped
+from sync_pipeline.orchestration.steps import LOCATION, Step, failure, open_step, refuse_if_stopped
 from sync_pipeline.stages.drafts import publish_left_drafts
 from sync_pipeline.stages.fetch import fetch
 from sync_pipeline.stages.index import IndexRef, index
@@ -138,12 +138,14 @@ def upsert_batch(
             **counts_metadata(upserted.counts, upserted.duration_s),
             "publish_skipped": upserted.publish_skipped,
         }
-        if upserted.dead_letters:
-            metadata["failed_entries"] = failed_entries_table(upserted.dead_letters)
+        if upserted.dead_letters:  # first, as the event log shows the first seven rows
+            metadata = {"failed_entries": failed_entries_table(upserted.dead_letters)} | metadata
         _log_batch(step, upserted)
         if upserted.failure:
             raise failure(
-                step.redactor.redact(f"{batch}: {upserted.failure}"), exit_code=1, metadata=metadata
+                step.redactor.redact(f"{batch}: {upserted.failure}"),
+                exit_code=1,
+                metadata=_remedy(step, batch) | metadata,
             )
         _settle_partition(context, step, batch)
         _show_progress(context, step)
@@ -235,15 +237,32 @@ def _show_progress(context: dg.OpExecutionContext, step: Step) -> None:
     )
 
 
+def _remedy(step: Step, batch: str) -> dict[str, Any]:
+    """What to do about a failed batch, with a link to the job that replays it."""
+    setting = step.setting
+    if not setting.options.apply:
+        return {}
+    key = setting.config.key
+    partition = partition_key(setting.spool.spool_id, batch)
+    return {
+        "remedy": (
+            f"Is the config wrong? Correct it and backfill the partition {partition} of "
+            f"backfill_{key}, or `sync-pipeline backfill {key}`. Is the source wrong? Correct it "
+            f"and launch sync_{key} again."
+        ),
+        "backfill": dg.MetadataValue.job(f"backfill_{key}", LOCATION),
+    }
+
+
 def _log_batch(step: Step, upserted: Upserted) -> None:
     progress = read_batch_progress(step.setting.spool)
     seconds = max(upserted.duration_s, 1e-6)
     left = progress.batches - progress.ended
+    shown = ("created", "updated", "unchanged", "failed")
+    counts = ", ".join(f"{getattr(upserted.counts, name):,} {name}" for name in shown)
     step.setting.log.info(
-        "%s: %s, %d of %d batches: %d created, %d updated, %d unchanged, %d failed, "
-        "%.0f records/s, %.0f MB%s",
+        "%s: %s, %d of %d batches: %s, %.0f records/s, %.0f MB%s",
         step.setting.config.key, upserted.batch, progress.ended, progress.batches,
-        upserted.counts.created, upserted.counts.updated, upserted.counts.unchanged,
-        upserted.counts.failed, upserted.counts.records / seconds, rss_mb(),
+        counts, upserted.counts.records / seconds, rss_mb(),
         f", about {progress.seconds / progress.ended * left:.0f} s left" if left else "",
     )  # fmt: skip

@@ -31,6 +31,8 @@ from sync_pipeline.stages.setting import Setting
 #: copies the tags of its parent, from resuming again.
 RESUME_TAG = "sync/resume_of"
 EXIT_CODE = "exit_code"
+#: Name of the code location in workspace.yaml; runs launched here and there belong together.
+LOCATION = "sync_pipeline"
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 
@@ -109,7 +111,7 @@ def failure(
 ) -> dg.Failure:
     """A red step. Nothing is retried by Dagster: what could be retried already was."""
     return dg.Failure(
-        description, metadata={EXIT_CODE: exit_code, **(metadata or {})}, allow_retries=False
+        description, metadata={**(metadata or {}), EXIT_CODE: exit_code}, allow_retries=False
     )
 
 

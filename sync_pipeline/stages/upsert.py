@@ -203,5 +203,7 @@ class _Tally:
     def _reason(self, failed: int) -> str:
         common = Counter(f"{letter.error_id}: {letter.message}" for letter in self.letters)
         text, times = common.most_common(1)[0]
-        others = f" (and {len(common) - 1} other reasons)" if len(common) > 1 else ""
-        return f"{failed} entries failed; {times} x {text}{others}"
+        others = len(common) - 1
+        more = f" (and {others} other {'reason' if others == 1 else 'reasons'})" if others else ""
+        entries = "entry" if failed == 1 else "entries"
+        return f"{failed:,} {entries} failed; {times:,} x {text}{more}"

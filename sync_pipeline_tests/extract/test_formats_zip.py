@@ -193,6 +193,13 @@ def test_a_gzip_within_a_zip_is_unpacked_and_bounded_too() -> None:
     assert "maxResponseBytes" in error_of(bomb, max_response_bytes=100_000)
 
 
+def test_an_aes_archive_whose_salt_is_cut_off_is_damaged() -> None:
+    body = bytearray(aes(CSV, b"p"))
+    size = body.index(b"PK\x01\x02") + 20
+    body[size : size + 4] = (3).to_bytes(4, "little")
+    assert "damaged" in error_of(bytes(body), secret="p")
+
+
 def test_damage_in_the_member_comes_after_the_good_rows() -> None:
     content = b"id,name\n" + b"".join(b"%d,name\n" % at for at in range(100_000))
     body = bytearray(zipped({"data.csv": content}))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -38,7 +39,7 @@ _MEMBERS_SHOWN: Final = 20
 _DAMAGE: Final = (
     pyzipper.BadZipFile, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError,
     ValueError, KeyError, IndexError, NotImplementedError, ArithmeticError, TypeError,
-    AttributeError,
+    AttributeError, AssertionError, struct.error,
 )  # fmt: skip
 
 
@@ -151,7 +152,7 @@ class _Member(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         try:
             chunk = self._file.read(len(view))
-        except _DAMAGE as err:
+        except (RuntimeError, *_DAMAGE) as err:
             raise self._damage_error(err) from err
         view[: len(chunk)] = chunk
         return len(chunk)

@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from sync_pipeline.batches.housekeeping import clean_spools
+from sync_pipeline.batches.manifest import read_manifest
 from sync_pipeline.batches.results import (
     FETCH,
     partition_key,
@@ -37,7 +38,7 @@ from sync_pipeline.stages.index import IndexRef, index
 from sync_pipeline.stages.setting import Setting
 from sync_pipeline.stages.summary import summarize, summarize_replay, supersede_older_batches
 from sync_pipeline.stages.transform import Transformed, transform
-from sync_pipeline.stages.upsert import Upserted, upsert
+from sync_pipeline.stages.upsert import LETTERS_SHOWN, Upserted, upsert
 
 _CONFIG = dg.Field(dict, is_required=False, default_value={})
 
@@ -163,6 +164,7 @@ def summarize_run(
         setting, instance = step.setting, context.instance
         key = setting.config.key
         if step.replay is None:
+            _write_left_out(context, step)
             publish_left_drafts(setting)
             summary = summarize(setting)
             for settled in supersede_older_batches(setting):
@@ -183,6 +185,45 @@ def summarize_run(
         reconcile_failed_batches(instance, setting.storage_dir, key)
         _clean_up(instance, setting)
         return dg.Output(summary_values(summary), metadata=metadata)
+
+
+def _write_left_out(context: dg.OpExecutionContext, step: Step) -> None:
+    """Write the batches that a re-execution left out; in any other run there is none.
+
+    Of a run that was killed, "from failure" repeats the step that was in flight and what depends on
+    it. Mapped steps that had not begun are not in its plan (dagster#20925), so without this the
+    run would end green and not whole. `resume` has no need of it.
+    """
+    setting = step.setting
+    manifest = read_manifest(setting.spool)
+    left_out = list(unfinished_batches(setting.spool, manifest)) if manifest else []
+    if not left_out:
+        return
+    setting.log.warning(
+        "%s: the plan of this re-execution leaves out %d batches that the interrupted run had not "
+        "finished; they are written here",
+        setting.config.key, len(left_out),
+    )  # fmt: skip
+    target = index(setting, left_out, name="left_out")
+    failures: list[Upserted] = []
+    for ref in left_out:
+        with _failed_partition(context, step, ref.key):
+            upserted = upsert(setting, transform(setting, ref), target)
+        _log_batch(step, upserted)
+        if upserted.failure:
+            _add_partition(context, step, ref.key)
+            failures.append(upserted)
+        else:
+            _settle_partition(context, step, ref.key)
+        _show_progress(context, step)
+    if failures:
+        letters = [letter for upserted in failures for letter in upserted.dead_letters]
+        raise failure(
+            step.redactor.redact("; ".join(f"{item.batch}: {item.failure}" for item in failures)),
+            exit_code=1,
+            metadata={"failed_entries": failed_entries_table(letters[:LETTERS_SHOWN])}
+            | _remedy(step, failures[0].batch),
+        )
 
 
 def _clean_up(instance: dg.DagsterInstance, setting: Setting) -> None:
@@ -209,12 +250,16 @@ def _failed_partition(context: dg.OpExecutionContext, step: Step, batch: str) ->
         refuse_if_stopped(step)
         yield
     except Exception:
-        if step.setting.options.apply:
-            name = partitions_name(step.setting.config.key)
-            key = partition_key(step.setting.spool.spool_id, batch)
-            context.instance.add_dynamic_partitions(name, [key])
-            _show_progress(context, step)
+        _add_partition(context, step, batch)
+        _show_progress(context, step)
         raise
+
+
+def _add_partition(context: dg.OpExecutionContext, step: Step, batch: str) -> None:
+    if step.setting.options.apply:
+        name = partitions_name(step.setting.config.key)
+        key = partition_key(step.setting.spool.spool_id, batch)
+        context.instance.add_dynamic_partitions(name, [key])
 
 
 def _settle_partition(context: dg.OpExecutionContext, step: Step, batch: str) -> None:

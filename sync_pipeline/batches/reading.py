@@ -15,6 +15,8 @@ from sync_pipeline.batches.layout import disk_errors
 from sync_pipeline.errors import SpoolError
 from sync_pipeline.model import BatchRef, Conflict, DeadLetter, DesiredEntry, SpooledRecord
 
+_PIECE_BYTES = 1 << 16
+
 
 def read_batch(ref: BatchRef) -> Iterator[SpooledRecord]:
     """Yield the records of a batch, then those routed to it from later batches.
@@ -61,6 +63,23 @@ def write_lines(path: Path, values: Iterable[dict[str, Any]]) -> int:
                 count += 1
         temporary.replace(path)
     return count
+
+
+def cut_torn_line(path: Path) -> None:
+    """Remove what a kill left of a last line, so that further lines may be appended. Idempotent."""
+    if not path.exists():
+        return
+    with disk_errors(path), path.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(end - _PIECE_BYTES, 0)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                file.truncate(start + newline + 1)
+                return
+            end = start
+        file.truncate(0)
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

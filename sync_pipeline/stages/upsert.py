@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sync_pipeline.batches.reading import (
+    cut_torn_line,
     read_dead_letters,
     read_desired,
     read_lines,
@@ -99,6 +100,7 @@ def _write(
         open_sync_ledger(setting, client) as ledger,
     ):
         desired = read_desired(spool.desired(batch))
+        cut_torn_line(spool.outcomes(batch))
         with spool.outcomes(batch).open("a", encoding="ascii") as done:
             for outcome in upsert_entries(client, target_index, desired, options, ledger):
                 tally.add(outcome)

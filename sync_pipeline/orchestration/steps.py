@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from sync_pipeline.batches.layout import Spool, spool_of
+from sync_pipeline.batches.layout import spool_of
 from sync_pipeline.batches.results import read_run_facts
 from sync_pipeline.config.environment import Environment, read_environment
 from sync_pipeline.config.model import SyncConfig
@@ -25,7 +25,7 @@ from sync_pipeline.orchestration.failed_batches import find_failed_batch
 from sync_pipeline.orchestration.run_config import options_from
 from sync_pipeline.redaction import Redactor, secrets_of
 from sync_pipeline.stages.fetch import options_of
-from sync_pipeline.stages.setting import Setting
+from sync_pipeline.stages.setting import Setting, check_target
 
 #: `<run id>:<spool id>`, set by `sync-pipeline resume`. The run id keeps a re-execution, which
 #: copies the tags of its parent, from resuming again.
@@ -135,15 +135,16 @@ def _build_step(
     else:
         spool_id = spool_id_of(context.instance, context.run)
         spool = spool_of(environment.storage_dir, config.key, spool_id)
-    options = _merge_options(asked, spool, is_replay=replay is not None)
+    facts = read_run_facts(spool)
+    check_target(config, environment, facts)
+    options = _merge_options(asked, facts, is_replay=replay is not None)
     log = StepLog(context.log, _LEVELS[options.log_level], redactor)
     setting = Setting(config, options, environment, spool, context.run_id, log)
     return Step(setting, replay, partition_key, redactor)
 
 
-def _merge_options(asked: RunOptions, spool: Spool, *, is_replay: bool) -> RunOptions:
+def _merge_options(asked: RunOptions, facts: Mapping[str, Any], *, is_replay: bool) -> RunOptions:
     """What the extraction was begun with stays; how it is worked off may change in a later run."""
-    facts = read_run_facts(spool)
     if not facts:
         return asked
     begun = options_of(facts)
@@ -161,13 +162,14 @@ def _merge_options(asked: RunOptions, spool: Spool, *, is_replay: bool) -> RunOp
 def spool_id_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     """Id of the run that fetched what this run works on: itself, or the first of its chain.
 
-    "Re-execute all" starts anew; "from failure" and a selection of steps go on with the spool of
-    their parent. https://docs.dagster.io/guides/deploy/execution/run-retries
+    "Re-execute all" starts anew, and so does a selection of steps that fetches; "from failure" and
+    other selections go on with the spool of their parent. https://docs.dagster.io/guides/deploy/execution/run-retries
     """
     resumed_run, _, spool_id = run.tags.get(RESUME_TAG, "").partition(":")
     if resumed_run == run.run_id and spool_id:
         return spool_id
-    goes_on = run.tags.get("dagster/is_resume_retry") == "true" or bool(run.step_keys_to_execute)
+    selected = run.step_keys_to_execute or ("fetch_batches",)  # launched in Python: all are named
+    goes_on = run.tags.get("dagster/is_resume_retry") == "true" or "fetch_batches" not in selected
     if run.parent_run_id is None or not goes_on:
         return run.run_id
     parent = instance.get_run_by_id(run.parent_run_id)

@@ -113,14 +113,20 @@ class Project:
         """`sync-pipeline backfill` of one batch."""
         return launching.launch_backfill(self.instance, self.storage, self.key, partition_key)
 
-    def reexecute(self, run_id: str) -> dg.DagsterRun:
-        """Dagster's own "Re-execute from failure"; returns the new run, ended."""
+    def reexecute(self, run_id: str, *, is_from_failure: bool = True) -> dg.DagsterRun:
+        """Dagster's own "Re-execute", from failure or all steps; returns the new run, ended."""
         job = ReconstructableRepository.for_module(launching.MODULE, "defs")
-        options = dg.ReexecutionOptions.from_failure(run_id, self.instance)
+        options = (
+            dg.ReexecutionOptions.from_failure(run_id, self.instance)
+            if is_from_failure
+            else dg.ReexecutionOptions(parent_run_id=run_id)
+        )
         with dg.execute_job(
             job.get_reconstructable_job(f"sync_{self.key}"),
             self.instance,
             reexecution_options=options,
+            # As the UI and the daemon's retries do; Dagster's own call in Python leaves it out.
+            tags={"dagster/is_resume_retry": "true"} if is_from_failure else None,
         ) as result:
             return result.dagster_run
 
@@ -213,7 +219,10 @@ class Project:
 
     def messages(self, run_id: str) -> list[str]:
         """The run's log, events included."""
-        return [entry.user_message for entry in self.instance.all_logs(run_id)]
+        return [
+            (entry.dagster_event.message if entry.dagster_event else None) or entry.user_message
+            for entry in self.instance.all_logs(run_id)
+        ]
 
     def summary(self, run_id: str) -> dict[str, Any]:
         """Metadata of `summarize_run`."""

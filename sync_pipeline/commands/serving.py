@@ -119,7 +119,7 @@ def _open_local_store() -> Iterator[Store]:
 def probe(url: str, headers: Mapping[str, str]) -> int:
     """Look at an API and print a config file for it."""
     from sync_pipeline.extract.probe import probe as look  # noqa: PLC0415
-    from sync_pipeline.extract.probe import render_yaml  # noqa: PLC0415
+    from sync_pipeline.extract.probe_yaml import render_yaml  # noqa: PLC0415
 
     print(render_yaml(look(url, headers=headers)))
     return DONE

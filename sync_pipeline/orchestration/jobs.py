@@ -9,6 +9,7 @@ import dagster as dg
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.orchestration.console import LOGGERS_CONFIG, sync_logger
 from sync_pipeline.orchestration.failed_batches import partitions_name
+from sync_pipeline.orchestration.handles import handle_io_manager
 from sync_pipeline.orchestration.ops import (
     fetch_batches,
     index_target,
@@ -31,7 +32,7 @@ def sync_graph() -> None:
     target = index_target(extraction)
 
     def write(batch: Any) -> Any:
-        return upsert_batch(transform_batch(batch, target), target)
+        return upsert_batch(transform_batch(batch), target)
 
     summarize_run(batches.map(write).collect(), extraction)
 
@@ -74,4 +75,7 @@ def build_backfill_job(config: SyncConfig) -> dg.JobDefinition:
 
 
 def _resources(config: SyncConfig) -> dict[str, dg.ResourceDefinition]:
-    return {"sync": dg.ResourceDefinition.hardcoded_resource(SyncResource(config))}
+    return {
+        "sync": dg.ResourceDefinition.hardcoded_resource(SyncResource(config)),
+        "io_manager": handle_io_manager,
+    }

@@ -1,8 +1,8 @@
 """The five ops of a sync: each a thin skin over its stage in `sync_pipeline.stages`.
 
-Mapped steps start when the fan-out op has ended, so `fetch_batches` emits handles. Priorities (the
-later the op, the higher) finish a batch before the next is begun. No op hooks: they would keep
-every output in memory (measured with Dagster 1.13; see docs/decisions).
+Mapped steps start when the fan-out op has ended, so `fetch_batches` emits handles. By priorities
+the index comes first, and then each batch is finished before the next is begun. No op hooks: they
+would keep every output in memory (measured with Dagster 1.13; see docs/decisions).
 """
 
 import time
@@ -88,7 +88,7 @@ def fetch_batches(context: dg.OpExecutionContext) -> Iterator[Any]:
         )
 
 
-@dg.op(required_resource_keys={"sync"}, config_schema=_CONFIG)
+@dg.op(required_resource_keys={"sync"}, config_schema=_CONFIG, tags={"dagster/priority": "3"})
 def index_target(context: dg.OpExecutionContext, extraction: list[BatchRef]) -> dg.Output[IndexRef]:
     """Read the entries that the target already holds, in as few requests as possible."""
     started = time.monotonic()
@@ -105,11 +105,7 @@ def index_target(context: dg.OpExecutionContext, extraction: list[BatchRef]) -> 
 
 
 @dg.op(required_resource_keys={"sync"}, config_schema=_CONFIG, tags={"dagster/priority": "1"})
-def transform_batch(
-    context: dg.OpExecutionContext,
-    batch: BatchRef,
-    target: IndexRef,  # noqa: ARG001 - the index must be there first: a lookup may need it
-) -> dg.Output[Transformed]:
+def transform_batch(context: dg.OpExecutionContext, batch: BatchRef) -> dg.Output[Transformed]:
     """Map the records of one batch to desired entries; what cannot be mapped is a dead letter."""
     started = time.monotonic()
     with open_step(context) as step, _failed_partition(context, step, batch.key):

@@ -52,7 +52,7 @@ def _outcomes(setting: Setting) -> tuple[list[Outcome], list[DeadLetter]]:
     with (
         open_client(setting) as client,
         open_index(Path(reference.path), in_memory=False) as target_index,
-        open_sync_ledger(setting, client) as ledger,
+        open_sync_ledger(setting) as ledger,
     ):
         for batch in batches:
             transform(setting, batch)

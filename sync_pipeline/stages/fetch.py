@@ -24,7 +24,13 @@ from sync_pipeline.load.model_reader import fetch_target_model
 from sync_pipeline.memory import memory_bound_mb, rss_mb
 from sync_pipeline.model import Page, Source
 from sync_pipeline.stages.lookup import open_lookup
-from sync_pipeline.stages.setting import Setting, open_client, open_sync_ledger, write_target_model
+from sync_pipeline.stages.setting import (
+    Setting,
+    open_client,
+    open_sync_ledger,
+    target_name,
+    write_target_model,
+)
 from sync_pipeline.transform import Mapper, compile_mapping
 
 #: `mode: auto` streams from here on (the seed: "regular mode when dataset size < 5,000").
@@ -61,7 +67,7 @@ def fetch(setting: Setting, on_page: Callable[[Progress], None] = lambda _: None
         mapper = compile_mapping(
             setting.config, target, variables=setting.environment.template_variables, lookup=lookup
         )
-        facts = _open_facts(setting, client)
+        facts = _open_facts(setting)
         write_target_model(setting.spool, target)
         manifest = read_manifest(setting.spool)
         if manifest is None:
@@ -84,13 +90,13 @@ def fetch(setting: Setting, on_page: Callable[[Progress], None] = lambda _: None
     return Fetched(manifest, str(manifest.run["mode"]), requests)
 
 
-def _open_facts(setting: Setting, client: Any) -> dict[str, Any]:
+def _open_facts(setting: Setting) -> dict[str, Any]:
     """What this extraction was asked for: written once, kept by whoever goes on with it."""
     facts = read_run_facts(setting.spool)
     if facts:
         return facts
     setting.spool.root.mkdir(parents=True, exist_ok=True)
-    with open_sync_ledger(setting, client) as ledger:
+    with open_sync_ledger(setting) as ledger:
         extraction = ledger.next_extraction(setting.run_id)
     options, reason = _effective_options(setting)
     if reason:
@@ -101,6 +107,7 @@ def _open_facts(setting: Setting, client: Any) -> dict[str, Any]:
         "apply": options.apply,
         "options": asdict(options),
         "extraction": extraction,
+        "target": target_name(setting.config, setting.environment),
         "started_at": setting.clock().isoformat(timespec="milliseconds"),
     }
     write_run_facts(setting.spool, facts)

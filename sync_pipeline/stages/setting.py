@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -16,7 +18,7 @@ from sync_pipeline.batches.layout import Spool, read_json, write_json
 from sync_pipeline.config.environment import Environment, require_contentful
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.run_options import RunOptions
-from sync_pipeline.errors import SpoolError
+from sync_pipeline.errors import SpoolError, UsageError
 from sync_pipeline.load.client import SpaceClient, SpaceSettings
 from sync_pipeline.load.ledger import Ledger, open_ledger
 from sync_pipeline.local_space.launcher import running_space
@@ -87,11 +89,42 @@ def local_model_path(config: SyncConfig) -> Path | None:
     return (base / config.target.model).resolve()
 
 
+def target_name(config: SyncConfig, environment: Environment) -> str:
+    """The space that a sync writes to, as text to compare: a rehearsal is another than the real.
+
+    Without port: a server on this machine may come back on another one.
+    """
+    if config.target.space == "local":
+        return LOCAL_SPACE_ID
+    _, space_id = require_contentful(environment)
+    host = urlsplit(environment.cma_url).hostname or ""
+    return f"{space_id}/{environment.environment_id} at {host}"
+
+
+def check_target(config: SyncConfig, environment: Environment, facts: Mapping[str, Any]) -> None:
+    """Refuse to go on with a run that was begun for another space.
+
+    Raises:
+        UsageError: Names both.
+    """
+    begun = facts.get("target")
+    if begun is None:  # nothing was begun yet
+        return
+    now = target_name(config, environment)
+    if begun != now:
+        raise UsageError(
+            f"{config.key}: this run was begun for the space {begun}, and the environment says "
+            f"{now} by now. Set CONTENTFUL_SPACE_ID, CONTENTFUL_ENVIRONMENT_ID and "
+            "CONTENTFUL_CMA_URL back to go on with it, or run the sync anew."
+        )
+
+
 @contextmanager
-def open_sync_ledger(setting: Setting, client: SpaceClient) -> Iterator[Ledger]:
+def open_sync_ledger(setting: Setting) -> Iterator[Ledger]:
     """The sync's memory over runs: pending publishes, and what was written from when."""
-    target = f"{client.settings.space_id}_{client.settings.environment_id}"
-    path = setting.storage_dir / "ledger" / f"{setting.config.key}_{target}.sqlite"
+    target = target_name(setting.config, setting.environment)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{setting.config.key}_{target}")
+    path = setting.storage_dir / "ledger" / f"{name}.sqlite"
     with open_ledger(path) as ledger:
         yield ledger
 

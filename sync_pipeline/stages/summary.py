@@ -149,6 +149,8 @@ def supersede_older_batches(setting: Setting) -> list[str]:
         facts = read_run_facts(older)
         if not facts.get("apply") or facts["extraction"] >= manifest.run["extraction"]:
             continue
+        if facts.get("target") != manifest.run.get("target"):  # numbered by another ledger
+            continue
         older_manifest = read_manifest(older)
         if older_manifest is None:
             # Interrupted while fetching: the source was read anew from its start.

@@ -97,7 +97,7 @@ def _write(
     )
     with (
         open_index(Path(index_ref.path), in_memory=in_memory) as target_index,
-        open_sync_ledger(setting, client) as ledger,
+        open_sync_ledger(setting) as ledger,
     ):
         desired = read_desired(spool.desired(batch))
         cut_torn_line(spool.outcomes(batch))

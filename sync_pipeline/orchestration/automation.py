@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import dagster as dg
@@ -19,6 +19,7 @@ from sync_pipeline.config.environment import read_environment
 from sync_pipeline.config.model import Schedule, Sensor, SyncConfig
 from sync_pipeline.errors import ConfigError, SyncPipelineError
 from sync_pipeline.extract.change_probe import probe_change
+from sync_pipeline.model import utc_now
 from sync_pipeline.orchestration.claims import live_claims, report_killed_runs
 from sync_pipeline.redaction import Redactor, secrets_of
 
@@ -27,6 +28,10 @@ _RUN_CONFIG = (
     "apply", "mode", "batch_size", "publish", "use_file_cache", "limit", "concurrency",
     "max_failed_entries", "executor",
 )  # fmt: skip
+#: A launched run claims its sync within seconds; images that are pulled first take minutes.
+START_PATIENCE = timedelta(minutes=15)
+#: Unfinished runs without a claim that are looked at.
+_LOOKED_AT = 20
 _UNFINISHED = (
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -125,17 +130,33 @@ def run_config_of(stated: Schedule | Sensor) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def reason_to_wait(instance: dg.DagsterInstance, config: SyncConfig) -> str:
-    """Why no second run of the sync may start now; "" where one may."""
+def reason_to_wait(
+    instance: dg.DagsterInstance, config: SyncConfig, now: datetime | None = None
+) -> str:
+    """Why no second run of the sync may start now; "" where one may.
+
+    A run that began long ago and claimed nothing was killed before its first step; it would stand
+    in the way for ever. Should it be only slow, its first step finds the sync taken.
+    """
+    now = now or utc_now()
     storage_dir = read_environment(os.environ).storage_dir
     report_killed_runs(instance, storage_dir, config.key)
     claim = next(iter(live_claims(instance, storage_dir, config.key)), None)
     if claim is not None:
         return f"run {claim.run_id} of {config.key} is still going"
-    waiting = instance.get_runs(
-        dg.RunsFilter(job_name=f"sync_{config.key}", statuses=list(_UNFINISHED)), limit=1
+    waiting = instance.get_run_records(
+        dg.RunsFilter(job_name=f"sync_{config.key}", statuses=list(_UNFINISHED)), limit=_LOOKED_AT
     )
-    return f"run {waiting[0].run_id} of {config.key} is not finished" if waiting else ""
+    for record in waiting:
+        run = record.dagster_run
+        is_young = now - _aware(record.update_timestamp) < START_PATIENCE
+        if is_young or run.status == dg.DagsterRunStatus.QUEUED:
+            return f"run {run.run_id} of {config.key} is not finished"
+    return ""
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 def _watch(stated: Sensor) -> str:

@@ -96,12 +96,16 @@ def backfill(key: str, batches: tuple[str, ...], as_json: bool, verbosity: str) 
 
 @cli.command()
 @click.argument("key", required=False)
+@click.option(
+    "--csv", "csv_path", type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write the dead letters there, for a spreadsheet.",
+)  # fmt: skip
 @as_json
-def failed(key: str | None, as_json: bool) -> int:
+def failed(key: str | None, csv_path: Path | None, as_json: bool) -> int:
     """List failed batches and their dead letters."""
     from sync_pipeline.commands.inspecting import list_failed  # noqa: PLC0415
 
-    return list_failed(key, as_json=as_json)
+    return list_failed(key, as_json=as_json, csv_path=csv_path)
 
 
 @cli.command()

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,14 @@ from sync_pipeline.transform.samples import run_samples
 LETTERS_SHOWN = 20
 
 
-def list_failed(key: str | None, *, as_json: bool) -> int:
-    """Failed batches and their dead letters; exit code 1 where there are any."""
+def list_failed(key: str | None, *, as_json: bool, csv_path: Path | None = None) -> int:
+    """Failed batches and their dead letters; exit code 1 where there are any.
+
+    Args:
+        key: Only this sync.
+        as_json: Print one JSON list instead of tables.
+        csv_path: Also write every dead letter there, for a spreadsheet.
+    """
     from sync_pipeline.orchestration import failed_batches, launching  # noqa: PLC0415
 
     environment = prepare()
@@ -49,6 +56,8 @@ def list_failed(key: str | None, *, as_json: bool) -> int:
             ):
                 letters = list(read_dead_letters(batch.spool.dead_letters(batch.batch)))
                 found.append((sync_key, batch, letters))
+    if csv_path is not None:
+        _write_csv(csv_path, found)
     if as_json:
         print(json.dumps([_failed_value(*item) for item in found]))
     else:
@@ -66,6 +75,18 @@ def _failed_value(sync_key: str, batch: FailedBatch, letters: Sequence[DeadLette
         "failed_at": batch.failed_at,
         "entries": [{name: getattr(letter, name) for name in columns} for letter in letters],
     }
+
+
+def _write_csv(path: Path, found: Sequence[tuple[str, FailedBatch, list[DeadLetter]]]) -> None:
+    import pandas as pd  # noqa: PLC0415 - takes 45 MB; only here
+
+    rows = [
+        {"sync": sync_key, "batch": batch.partition_key, **asdict(letter)}
+        for sync_key, batch, letters in found
+        for letter in letters
+    ]
+    columns = ["sync", "batch", *DeadLetter.__slots__]
+    pd.DataFrame(rows, columns=columns).to_csv(path, index=False)
 
 
 def _print_failed(found: Sequence[tuple[str, FailedBatch, list[DeadLetter]]]) -> None:

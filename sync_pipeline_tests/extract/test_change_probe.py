@@ -64,7 +64,7 @@ def test_a_refused_probe_is_an_error():
 def test_headers_of_the_sensor_are_templates():
     with serve(lambda request: Reply({}, headers={"ETag": "1"})) as api:
         probe(api, headers={"X-Token": "{{ config.SYNC_TOKEN }}"})
-    assert api.requests[0].headers["X-Token"] == "s3cret-1"
+    assert api.requests[0].headers["x-token"] == "s3cret-1"
 
 
 def test_credentials_of_the_source_go_to_its_own_host_only():
@@ -74,7 +74,7 @@ def test_credentials_of_the_source_go_to_its_own_host_only():
         sensor = Sensor(type="http_change", url=f"{api.url}/state")
         elsewhere = config_of("http://elsewhere.test:1", auth=auth)
         probe_change(elsewhere, sensor, variables={"SYNC_TOKEN": "s3cret-1"})
-    assert [request.headers.get("Authorization") for request in api.requests] == [
+    assert [request.headers.get("authorization") for request in api.requests] == [
         "Bearer s3cret-1",
         None,
     ]

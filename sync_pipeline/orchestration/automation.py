@@ -99,17 +99,14 @@ def build_sensor(config: SyncConfig, job: dg.JobDefinition) -> dg.SensorDefiniti
             raise dg.Failure(Redactor(secrets_of(config, environment)).redact(str(error))) from None
         if found == seen:
             return dg.SkipReason(f"no change at the source since the last run ({found[:60]})")
+        runs = _count(context.cursor) + 1
         digest = hashlib.sha256(found.encode()).hexdigest()[:24]
+        # Dagster launches a key once. The same key only where the same tick is taken up again:
+        # a cursor that was reset by hand must launch although its count begins anew.
+        run_key = f"{digest}:{runs}:{context.last_tick_completion_time or 0:.0f}"
         return dg.SensorResult(
-            run_requests=[
-                dg.RunRequest(
-                    run_key=f"{digest}:{_count(context.cursor) + 1}",
-                    run_config=run_config_of(stated),
-                )
-            ],
-            cursor=json.dumps(
-                {"watch": _watch(stated), "seen": found, "runs": _count(context.cursor) + 1}
-            ),
+            run_requests=[dg.RunRequest(run_key=run_key, run_config=run_config_of(stated))],
+            cursor=json.dumps({"watch": _watch(stated), "seen": found, "runs": runs}),
         )
 
     return dg.SensorDefinition(
@@ -170,7 +167,8 @@ def _seen(stated: Sensor, cursor: str | None) -> str | None:
 
 
 def _count(cursor: str | None) -> int:
-    return int(_read(cursor).get("runs", 0))
+    runs = _read(cursor).get("runs")
+    return runs if isinstance(runs, int) else 0
 
 
 def _read(cursor: str | None) -> dict[str, Any]:

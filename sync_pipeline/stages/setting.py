@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from sync_pipeline.errors import SpoolError, UsageError
 from sync_pipeline.load.client import SpaceClient, SpaceSettings
 from sync_pipeline.load.ledger import Ledger, open_ledger
 from sync_pipeline.local_space.launcher import running_space
-from sync_pipeline.model import ContentType, Field, Locale, TargetModel, utc_now
+from sync_pipeline.model import ContentType, DeadLetter, Field, Locale, TargetModel, utc_now
+from sync_pipeline.redaction import Redactor, secrets_of
 
 #: Space and token of the local space; it takes any token.
 LOCAL_SPACE_ID = "local"
@@ -45,6 +46,12 @@ class Setting:
     def storage_dir(self) -> Path:
         """SYNC_STORAGE_DIR."""
         return self.environment.storage_dir
+
+
+def build_letter_redactor(setting: Setting) -> Callable[[DeadLetter], DeadLetter]:
+    """Makes dead letters fit to be kept: an error that quotes a value may quote a secret."""
+    redactor = Redactor(secrets_of(setting.config, setting.environment))
+    return lambda letter: replace(letter, message=redactor.redact(letter.message))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 from sync_pipeline.batches.reading import encode_desired, read_batch, write_lines
 from sync_pipeline.model import BatchRef, DeadLetter, DesiredEntry, SpooledRecord
 from sync_pipeline.stages.lookup import open_lookup
-from sync_pipeline.stages.setting import Setting, read_target_model
+from sync_pipeline.stages.setting import Setting, build_letter_redactor, read_target_model
 from sync_pipeline.transform import compile_mapping
 
 #: Conflicts that are named in the log; all are counted.
@@ -42,6 +42,7 @@ def transform(setting: Setting, batch: BatchRef) -> Transformed:
     """
     target = read_target_model(setting.spool)
     tally = _Tally()
+    redact = build_letter_redactor(setting)
     dead: list[DeadLetter] = []
     with open_lookup(setting) as lookup:
         mapper = compile_mapping(
@@ -55,7 +56,7 @@ def transform(setting: Setting, batch: BatchRef) -> Transformed:
                     _name_conflicts(setting, tally, result)
                     yield encode_desired(result)
                 elif isinstance(result, DeadLetter):
-                    dead.append(result)
+                    dead.append(redact(result))
                 else:
                     tally.filtered += 1
 

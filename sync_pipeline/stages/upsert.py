@@ -24,7 +24,12 @@ from sync_pipeline.load.upsert import UpsertOptions, upsert_entries
 from sync_pipeline.memory import peak_rss_mb
 from sync_pipeline.model import Counts, DeadLetter
 from sync_pipeline.stages.index import IndexRef, index
-from sync_pipeline.stages.setting import Setting, open_client, open_sync_ledger
+from sync_pipeline.stages.setting import (
+    Setting,
+    build_letter_redactor,
+    open_client,
+    open_sync_ledger,
+)
 from sync_pipeline.stages.transform import Transformed, transform
 
 #: Dead letters carried in a step's metadata; the rest is in the spool (`sync-pipeline failed`).
@@ -116,6 +121,7 @@ class _Tally:
 
     def __init__(self, setting: Setting, transformed: Transformed) -> None:
         self._setting = setting
+        self._redact = build_letter_redactor(setting)
         self._transformed = transformed
         self._batch = transformed.batch.key
         spool = setting.spool
@@ -139,7 +145,7 @@ class _Tally:
         self._overall["published"] += published
         self._skipped += bool(outcome.publish_skipped)
         if outcome.dead_letter is not None:
-            self.letters.append(outcome.dead_letter)
+            self.letters.append(self._redact(outcome.dead_letter))
 
     def stop(self, error: SyncPipelineError) -> None:
         """The attempt broke off: what it did not reach is failed, with the one reason."""

@@ -9,7 +9,6 @@ from sync_pipeline.errors import UsageError
 from sync_pipeline.local_space.request import Request
 from sync_pipeline_tests.harness.project import MAPPING, Project
 
-
 #: Name of a product whose save the space refuses, as when its content type has just changed.
 REFUSED = "Refused"
 

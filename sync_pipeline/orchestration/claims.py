@@ -37,9 +37,18 @@ class Claim:
     process_started: float
 
 
-def build_claim(run_id: str, spool_id: str, *, is_backfill: bool) -> Claim:
-    """A claim of the process that drives this run (the parent, in a step of its own process)."""
-    parent = multiprocessing.parent_process()
+def build_claim(run_id: str, spool_id: str, *, is_backfill: bool, is_child: bool = False) -> Claim:
+    """A claim of the process that drives this run.
+
+    Args:
+        run_id: Dagster's id of the run.
+        spool_id: The spool that it works on.
+        is_backfill: Backfills may run beside each other.
+        is_child: The step has a process of its own, so that the parent drives the run. It cannot be
+            told from the process: the parent of a run that the UI launched is the code server,
+            which outlives the run and may be ended before it.
+    """
+    parent = multiprocessing.parent_process() if is_child else None
     pid = parent.pid if parent is not None and parent.pid is not None else os.getpid()
     started = psutil.Process(pid).create_time()
     return Claim(run_id, spool_id, is_backfill, socket.gethostname(), pid, started)

@@ -87,8 +87,13 @@ def open_step(context: dg.OpExecutionContext) -> Iterator[Step]:
         environment = resource.read_environment()
         redactor = Redactor(secrets_of(config, environment))
         step = _build_step(context, config, environment, redactor)
+        is_backfill = step.replay is not None
         claim = build_claim(
-            context.run_id, step.setting.spool.spool_id, is_backfill=step.replay is not None
+            context.run_id,
+            step.setting.spool.spool_id,
+            is_backfill=is_backfill,
+            # Backfills run in one process, whatever the run that failed did.
+            is_child=step.setting.options.executor == "multiprocess" and not is_backfill,
         )
         claim_sync(context.instance, environment.storage_dir, config.key, claim)
         yield step

@@ -27,6 +27,8 @@ from sync_pipeline.orchestration.failed_batches import find_failed_batch
 from sync_pipeline.orchestration.steps import EXIT_CODE, LOCATION, RESUME_TAG, spool_id_of
 
 MODULE = "sync_pipeline.definitions"
+#: Exit code after Ctrl-C, as shells have it.
+INTERRUPTED = 130
 
 INSTANCE_YAML = """\
 # Written once by sync-pipeline; change it as you like. https://docs.dagster.io/deployment/dagster-yaml
@@ -202,7 +204,21 @@ def _read_failure(event: dg.DagsterEvent) -> tuple[str, int]:
     """A failed step's text and exit code; 1 where only entries failed."""
     data = event.step_failure_data
     if data.user_failure_data is None:
-        return str(data.error), SyncPipelineError.exit_code
+        return _describe_error(data.error)
     asked = data.user_failure_data.metadata.get(EXIT_CODE)
     code = asked.value if asked is not None else SyncPipelineError.exit_code
     return data.user_failure_data.description or "", int(str(code))
+
+
+def _describe_error(error: Any) -> tuple[str, int]:
+    """In a line, what Dagster reports with a traceback: that is on the page of the run."""
+    if error is None:
+        return "A step failed without a reason.", SyncPipelineError.exit_code
+    if error.cls_name == "DagsterExecutionInterruptedError":
+        return "Interrupted. What was written stays and is not written twice.", INTERRUPTED
+    raised = error.cause or error  # Dagster wraps what a step raised
+    text = (
+        f"{raised.message.strip()} (unexpected; the traceback is on the run's page in "
+        "`sync-pipeline dev`)"
+    )
+    return text, SyncPipelineError.exit_code

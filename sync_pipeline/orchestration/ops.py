@@ -22,7 +22,7 @@ from sync_pipeline.batches.results import (
 )
 from sync_pipeline.memory import rss_mb
 from sync_pipeline.model import BatchRef
-from sync_pipeline.orchestration.claims import live_claims, release_sync
+from sync_pipeline.orchestration.claims import live_claims
 from sync_pipeline.orchestration.failed_batches import partitions_name, reconcile_failed_batches
 from sync_pipeline.orchestration.reporting import (
     counts_metadata,
@@ -177,7 +177,8 @@ def summarize_run(
                 )
             )
         instance.add_run_tags(context.run_id, {"sync/failed": str(summary.counts.failed)})
-        release_sync(setting.storage_dir, key, context.run_id)
+        # The claim stays: were it released here, a kill before Dagster has ended the run would leave
+        # one that goes on for ever in Dagster's eyes. Claims of ended runs count for nothing.
         reconcile_failed_batches(instance, setting.storage_dir, key)
         _clean_up(instance, setting)
         return dg.Output(summary_values(summary), metadata=metadata)

@@ -6,6 +6,7 @@ run (no access, source down).
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -13,7 +14,10 @@ from typing import Any, NoReturn
 
 import click
 
+from sync_pipeline.config.environment import find_project_dir, read_environment
+from sync_pipeline.config.loading import load_configs
 from sync_pipeline.errors import SyncPipelineError
+from sync_pipeline.redaction import Redactor, is_secret_name, secrets_of
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 verbosity = click.option(
@@ -233,11 +237,39 @@ def main() -> NoReturn:
     except click.Abort:
         code = 130
     except SyncPipelineError as error:
-        if debug:
-            traceback.print_exc()
-        click.secho(str(error), fg="red", err=True)
+        _tell(error, str(error), debug=debug)
         code = error.exit_code
+    except Exception as error:  # noqa: BLE001 - the last boundary: a bug, or a library's error
+        hint = "" if debug else " `--verbosity Debug` shows where."
+        text = f"Unexpected {type(error).__name__}: {error}. Please report this.{hint}"
+        _tell(error, text, debug=debug)
+        code = SyncPipelineError.exit_code
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell(error: Exception, text: str, *, debug: bool) -> None:
+    """Print an error, with its traceback where that was asked for; neither shows a secret.
+
+    The texts of libraries in a traceback hold whole URLs, with the keys in their queries.
+    """
+    redactor = _build_redactor()
+    if debug:
+        click.echo(redactor.redact("".join(traceback.format_exception(error))), err=True)
+    click.secho(redactor.redact(text), fg="red", err=True)
+
+
+def _build_redactor() -> Redactor:
+    """Takes out what is secret for any sync, for the command may be about all of them."""
+    try:
+        environment = read_environment(os.environ, find_project_dir(Path.cwd()))
+        configs = load_configs(environment.configs_dir).configs.values()
+    except SyncPipelineError:  # the error to be told, most likely
+        return Redactor(value for name, value in os.environ.items() if is_secret_name(name))
+    return Redactor(
+        secrets_of(None, environment).union(
+            *(secrets_of(config, environment) for config in configs)
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -77,6 +77,15 @@ class Answer:
         return read_problems(self.details)
 
 
+def encode_body(value: Any) -> bytes:
+    """JSON as the API takes it.
+
+    Raises:
+        ValueError: The value holds what JSON cannot (NaN, a lone surrogate).
+    """
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
 def parse_body(content: bytes) -> Any:
     """The JSON of a body, None where it is empty or something else (HTML of a proxy)."""
     if not content:

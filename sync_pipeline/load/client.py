@@ -10,7 +10,6 @@ an `auth` of their own (so that no `.netrc` replaces it) and follow no redirects
 
 from __future__ import annotations
 
-import json as json_codec
 import logging
 import math
 import random
@@ -26,7 +25,7 @@ from pydantic import SecretStr
 from typing_extensions import Self
 
 from sync_pipeline.errors import SpaceError
-from sync_pipeline.load.answer import Answer, parse_body
+from sync_pipeline.load.answer import Answer, encode_body, parse_body
 from sync_pipeline.load.connections import (
     SessionPool,
     check_base_url,
@@ -114,6 +113,7 @@ class SpaceClient:
         self._failures_in_a_row = 0
         self._fatal: SpaceError | None = None
         self._is_space_known = False
+        self._is_limit_told = False
 
     def __enter__(self) -> Self:
         return self
@@ -168,7 +168,7 @@ class SpaceClient:
             ValueError: The body holds what JSON cannot (NaN, a lone surrogate).
         """
         repeat = method == "GET" if is_repeatable is None else is_repeatable
-        body = None if json is None else _encode(json)
+        body = None if json is None else encode_body(json)
         failures = limited = 0
         while True:
             answer, wait_s = self._send(method, path, params, body, headers)
@@ -181,6 +181,7 @@ class SpaceClient:
                         answer,
                     )
                 wait_s = wait_s or self._backoff_s(limited - 1)
+                self._tell_of_rate_limit(wait_s)
                 self._limiter.push_back(wait_s)
                 self.sleep(wait_s + 0.2 * self._jitter())
                 continue
@@ -194,6 +195,15 @@ class SpaceClient:
             if failures >= MAX_ATTEMPTS:
                 raise self._give_up(self._down_text(method, path, answer, failures), answer)
             self.back_off(failures - 1)
+
+    def _tell_of_rate_limit(self, wait_s: float) -> None:
+        if not self._is_limit_told:  # two threads may both tell; no harm
+            self._is_limit_told = True
+            self.log.info(
+                "The %s answers 429, its rate limit: it is asked again in %.1f s, and so on. "
+                "CONTENTFUL_RATE_LIMIT is %g a second (0: no limit of our own)",
+                self.space_text, wait_s, self.settings.rate_limit,
+            )  # fmt: skip
 
     def back_off(self, attempt: int) -> None:
         """Sleep before the next attempt, longer each time; `attempt` counts from 0."""
@@ -383,9 +393,3 @@ def raise_unexpected(client: SpaceClient, answer: Answer, doing: str) -> None:
         error_id=answer.error_id,
         request_id=answer.request_id,
     )
-
-
-def _encode(value: Any) -> bytes:
-    return json_codec.dumps(
-        value, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-    ).encode()

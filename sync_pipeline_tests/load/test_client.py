@@ -144,6 +144,20 @@ def test_a_429_is_waited_for_and_repeated(
     assert limiter.acquired == 2
 
 
+def test_a_rate_limit_is_told_of_once_with_the_variable_that_sets_ours(
+    remote, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, answers = remote
+    for _ in range(3):
+        answers.get(ENTRY, json=error("RateLimitExceeded"), status=429)
+    answers.get(ENTRY, json={"sys": {"id": "e1"}})
+    with caplog.at_level(logging.INFO, logger="sync_pipeline.load"):
+        assert read(client).is_ok
+    told = [record.getMessage() for record in caplog.records if "429" in record.getMessage()]
+    assert len(told) == 1
+    assert "CONTENTFUL_RATE_LIMIT" in told[0]
+
+
 def test_a_limit_that_never_ends_stops_the_run(remote) -> None:
     client, answers = remote
     answers.get(ENTRY, json=error("RateLimitExceeded"), status=429)

@@ -20,15 +20,14 @@ from sync_pipeline.batches.reading import read_dead_letters
 from sync_pipeline.batches.results import FailedBatch
 from sync_pipeline.commands.display import print_problem
 from sync_pipeline.commands.running import DONE, SOME_FAILED, WRONG_USAGE, find_config, prepare
-from sync_pipeline.config.environment import find_project_dir, read_environment
+from sync_pipeline.config.environment import Environment, find_project_dir, read_environment
 from sync_pipeline.config.loading import LoadedConfigs, load_configs
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.schema import build_json_schema
 from sync_pipeline.errors import UsageError
 from sync_pipeline.load.lookup import SpaceLookup
-from sync_pipeline.load.model_reader import fetch_target_model
 from sync_pipeline.model import DeadLetter, utc_now
-from sync_pipeline.stages.setting import open_client, preview_setting
+from sync_pipeline.stages.setting import fetch_target, open_client, preview_setting
 from sync_pipeline.transform import check_templates, compile_mapping
 from sync_pipeline.transform.samples import run_samples
 
@@ -47,7 +46,8 @@ def list_failed(key: str | None, *, as_json: bool, csv_path: Path | None = None)
     from sync_pipeline.orchestration import failed_batches, launching  # noqa: PLC0415
 
     environment = prepare()
-    keys = [key] if key else sorted({s.sync_key for s in list_spools(environment.storage_dir)})
+    spooled = sorted({spool.sync_key for spool in list_spools(environment.storage_dir)})
+    keys = [_known_key(environment, key, spooled)] if key else spooled
     found: list[tuple[str, FailedBatch, list[DeadLetter]]] = []
     with launching.open_instance() as instance:
         for sync_key in keys:
@@ -63,6 +63,16 @@ def list_failed(key: str | None, *, as_json: bool, csv_path: Path | None = None)
     else:
         _print_failed(found)
     return SOME_FAILED if found else DONE
+
+
+def _known_key(environment: Environment, key: str, spooled: Sequence[str]) -> str:
+    """The key of a sync that has a file, or had one when it ran.
+
+    Raises:
+        UsageError: There is none: "no failed batches" would be false comfort for a slip of the pen.
+    """
+    wanted = key.replace("-", "_")
+    return wanted if wanted in spooled else find_config(environment, key).key
 
 
 def _failed_value(sync_key: str, batch: FailedBatch, letters: Sequence[DeadLetter]) -> Any:
@@ -166,7 +176,7 @@ def _check_online(config: SyncConfig) -> dict[str, str]:
     environment = prepare()
     setting = preview_setting(config, environment, environment.storage_dir / "check")
     with open_client(setting) as client:
-        target = fetch_target_model(client, config.content_type)
+        target = fetch_target(client, config)
         mapper = compile_mapping(
             config, target, variables=environment.template_variables, lookup=SpaceLookup(client)
         )

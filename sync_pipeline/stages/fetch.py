@@ -20,12 +20,12 @@ from sync_pipeline.batches.sizing import (
 from sync_pipeline.config.run_options import RunOptions
 from sync_pipeline.errors import MemoryBoundError
 from sync_pipeline.extract import open_source
-from sync_pipeline.load.model_reader import fetch_target_model
 from sync_pipeline.memory import memory_bound_mb, rss_mb
 from sync_pipeline.model import Page, Source
 from sync_pipeline.stages.lookup import open_lookup
 from sync_pipeline.stages.setting import (
     Setting,
+    fetch_target,
     open_client,
     open_sync_ledger,
     target_name,
@@ -63,7 +63,7 @@ def fetch(setting: Setting, on_page: Callable[[Progress], None] = lambda _: None
         SpoolError: The disk is full.
     """
     with open_client(setting) as client, open_lookup(setting) as lookup:
-        target = fetch_target_model(client, setting.config.content_type)
+        target = fetch_target(client, setting.config)
         mapper = compile_mapping(
             setting.config, target, variables=setting.environment.template_variables, lookup=lookup
         )
@@ -226,7 +226,8 @@ def _log_page(setting: Setting, progress: Progress, first_record: int, started: 
     if progress.total is not None:
         total = min(progress.total, setting.options.limit or progress.total)
         of_total = f" of {total:,}"
-        left = f", about {max(total - progress.records, 0) / speed:.0f} s left" if speed else ""
+        missing = total - progress.records
+        left = f", about {missing / speed:.0f} s left" if speed and missing > 0 else ""
     setting.log.info(
         "%s: page %d, %s%s records, %s/s, %.0f MB%s",
         setting.config.key, progress.pages, f"{progress.records:,}", of_total,

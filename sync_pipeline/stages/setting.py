@@ -21,6 +21,7 @@ from sync_pipeline.config.run_options import RunOptions
 from sync_pipeline.errors import SpoolError, UsageError
 from sync_pipeline.load.client import SpaceClient, SpaceSettings
 from sync_pipeline.load.ledger import Ledger, open_ledger
+from sync_pipeline.load.model_reader import fetch_target_model
 from sync_pipeline.local_space.launcher import running_space
 from sync_pipeline.model import ContentType, DeadLetter, Field, Locale, TargetModel, utc_now
 from sync_pipeline.redaction import Redactor, secrets_of
@@ -134,6 +135,18 @@ def open_sync_ledger(setting: Setting) -> Iterator[Ledger]:
     path = setting.storage_dir / "ledger" / f"{name}.sqlite"
     with open_ledger(path) as ledger:
         yield ledger
+
+
+def fetch_target(client: SpaceClient, config: SyncConfig) -> TargetModel:
+    """The content type and locales that a sync writes to.
+
+    Raises:
+        UsageError: There is no such content type; names the file.
+    """
+    try:
+        return fetch_target_model(client, config.content_type)
+    except UsageError as error:
+        raise UsageError(f"{config.path or config.key}: {error}") from error
 
 
 def write_target_model(spool: Spool, target: TargetModel) -> None:

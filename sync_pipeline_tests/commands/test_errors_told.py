@@ -56,3 +56,28 @@ def test_an_unexpected_error_is_a_line_that_says_how_to_see_more(
     assert "FileExistsError" in told
     assert "--verbosity Debug" in told
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("argument", "code"),
+    [
+        pytest.param("cute-users", 1, id="the key as its file spells it"),
+        pytest.param("cute_users", 1, id="the key as Dagster spells it"),
+        pytest.param("cute-user", 2, id="a slip of the pen"),
+    ],
+)
+def test_failed_is_silent_about_no_sync_that_it_does_not_know(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    argument: str,
+    code: int,
+) -> None:
+    project.key = "cute_users"
+    project.write_config("cute-users")
+    project.source.rows[5]["stock"] = "many"
+    assert not project.apply().is_success
+    assert call(monkeypatch, "failed", argument) == code
+    told = capsys.readouterr()
+    assert ("There is no sync cute-user:" in told.err) is (code == 2)
+    assert ("batch_000001" in told.out) is (code == 1)

@@ -1,0 +1,252 @@
+"""The commands end to end: what they print, how they end, and that they agree with Dagster."""
+
+from __future__ import annotations
+
+import json
+
+import jsonschema
+import pytest
+import yaml
+
+from sync_pipeline_tests.harness.cli import call
+from sync_pipeline_tests.harness.project import MAPPING, Project
+from sync_pipeline_tests.harness.rows import DOWN
+
+Capsys = pytest.CaptureFixture[str]
+
+#: DESIGN sections 6 and 7: an interface.
+RUN_KEYS = {
+    "records", "created", "updated", "unchanged", "published", "deleted", "failed", "requests",
+    "duration_s", "peak_rss_mb", "records_per_s", "run_id", "mode", "batches", "failed_batches",
+    "dry_run",
+}  # fmt: skip
+
+
+# ---------------------------------------------------------------- run
+
+
+def test_run_prints_a_table_of_what_was_done(project: Project, capsys: Capsys) -> None:
+    ended = call(capsys, "run", project.key, "--streaming", "--batch-size", "20", "--apply")
+    assert ended.code == 0, ended.err
+    assert "what was done" in ended.out
+    for name in ("created", "published", "requests", "peak memory", "records per second"):
+        assert name in ended.out
+    assert len(project.space.entries()) == 40
+    assert "page 1, 10 of 40 records" in ended.err
+    assert "STEP_" not in ended.text, "Dagster's events stay in the UI"
+
+
+def test_run_is_a_dry_run_unless_told(project: Project, capsys: Capsys) -> None:
+    ended = call(capsys, "run", project.key)
+    assert ended.code == 0
+    assert "what would happen" in ended.out
+    assert project.space.changing_requests == []
+
+
+def test_run_json_is_one_object_with_the_promised_names(project: Project, capsys: Capsys) -> None:
+    ended = call(capsys, "run", project.key, "--apply", "--json", "--limit", "15")
+    values = json.loads(ended.out)
+    assert set(values) >= RUN_KEYS
+    assert (values["created"], values["dry_run"], values["mode"]) == (15, False, "regular")
+    assert values["run_id"] == project.run_ids()[0]
+    assert values["failed_batches"] == []
+
+
+def test_a_run_with_failed_entries_ends_with_1_and_says_how_to_go_on(
+    project: Project, capsys: Capsys
+) -> None:
+    project.source.rows[5]["stock"] = "many"
+    arguments = ("run", project.key, "--apply", "--streaming", "--batch-size", "20")
+    ended = call(capsys, *arguments)
+    assert ended.code == 1
+    assert f"sync-pipeline failed {project.key}" in ended.err
+    assert f"sync-pipeline backfill {project.key}" in ended.err
+    assert "Traceback" not in ended.text
+    values = json.loads(call(capsys, *arguments, "--json").out)
+    assert values["failed"] == 1
+    assert values["failed_batches"] == ["batch_000001"]
+
+
+def test_a_run_whose_fetch_died_ends_with_3_and_names_resume(
+    project: Project, capsys: Capsys
+) -> None:
+    project.source.fault = lambda _request, page: DOWN if page == 3 else None
+    ended = call(capsys, "run", project.key, "--apply")
+    assert ended.code == 3
+    run_id = project.run_ids()[0]
+    assert f"sync-pipeline resume {run_id}" in ended.err
+    project.source.fault = lambda _request, _page: None
+    resumed = call(capsys, "resume", run_id, "--json")
+    assert resumed.code == 0, resumed.err
+    assert json.loads(resumed.out)["created"] == 40
+    assert project.source.pages == [1, 2, 3, 3, 4, 5]
+
+
+def test_run_options_reach_the_run_config(project: Project, capsys: Capsys) -> None:
+    call(
+        capsys, "run", project.key, "--mode", "auto", "--no-publish", "--use-filecache",
+        "--concurrency", "3", "--max-failed-entries", "2", "--verbosity", "Debug",
+    )  # fmt: skip
+    assert dict(project.run(project.run_ids()[0]).run_config) == {
+        "mode": "auto",
+        "publish": "none",
+        "use_file_cache": True,
+        "concurrency": 3,
+        "max_failed_entries": 2,
+        "log_level": "debug",
+    }
+
+
+# ---------------------------------------------------------------- failed, backfill
+
+
+def test_failed_agrees_with_dagster_and_backfill_settles(project: Project, capsys: Capsys) -> None:
+    assert call(capsys, "failed", project.key).out.strip() == "No failed batches."
+    project.source.rows[5]["stock"] = "many"
+    project.source.rows[25]["stock"] = "none"
+    project.apply()
+
+    ended = call(capsys, "failed", project.key)
+    assert ended.code == 1
+    for text in (*project.partitions(), "P0005", "P0025", "stock.en-US"):
+        assert text in ended.out
+    (first, second) = json.loads(call(capsys, "failed", project.key, "--json").out)
+    assert {first["batch"], second["batch"]} == project.partitions()
+    assert first["entries"][0]["key"] == "P0005"
+    assert set(first["entries"][0]) == {
+        "ordinal", "key", "stage", "field", "error_id", "message", "request_id",
+    }  # fmt: skip
+
+    ended = call(capsys, "backfill", project.key, "--batch", first["batch"])
+    assert ended.code == 1, "the record is still what it was"
+    project.write_config(mapping={**MAPPING, "stock": "{{ row.stock | cute.to_int }}"})
+    project.write_config(mapping={**MAPPING, "stock": "1"})
+    values = json.loads(call(capsys, "backfill", project.key, "--json").out)
+    assert set(values["backfilled"]) == {first["batch"], second["batch"]}
+    assert values["failed_batches"] == []
+    assert project.partitions() == set()
+    assert call(capsys, "failed").code == 0
+    assert len(project.space.entries()) == 40
+
+
+def test_backfill_of_nothing_is_done_at_once(project: Project, capsys: Capsys) -> None:
+    ended = call(capsys, "backfill", project.key)
+    assert ended.code == 0
+    assert "no failed batches" in ended.err
+
+
+def test_backfill_of_an_unknown_batch_ends_with_2(project: Project, capsys: Capsys) -> None:
+    ended = call(capsys, "backfill", project.key, "--batch", "deadbeef__batch_000001")
+    assert ended.code == 2
+    assert "deadbeef__batch_000001" in ended.err
+
+
+# ---------------------------------------------------------------- check, schema, preview, clean
+
+
+def test_check_names_every_file_and_what_is_wrong(project: Project, capsys: Capsys) -> None:
+    assert call(capsys, "check").code == 0
+    project.write_config("broken", batchSize=0)
+    project.write_config("untemplated", mapping={"sku": "{{ row.sku"})
+    project.write_config("late", schedule={"cron": "61 * * * *"})
+    ended = call(capsys, "check")
+    assert ended.code == 2
+    assert f"✓ {project.key}" in ended.out
+    for name, text in (("broken", "batchSize"), ("untemplated", "sku"), ("late", "schedule")):
+        line = next(line for line in ended.err.splitlines() if line.startswith(f"✗ {name}:"))
+        assert str(project.configs / f"{name}.yaml") in line
+        assert text in ended.err
+    assert call(capsys, "check", project.key).code == 0
+    assert call(capsys, "check", "broken").code == 2
+
+
+def test_check_asks_nobody_unless_online(project: Project, capsys: Capsys) -> None:
+    project.write_config(mapping={**MAPPING, "nothing": "x"})
+    assert call(capsys, "check").code == 0
+    assert project.space.requests == []
+    ended = call(capsys, "check", "--online")
+    assert ended.code == 2
+    assert "nothing" in ended.err
+    assert project.source.api.requests == []
+
+
+def test_check_online_runs_the_samples_of_the_file(project: Project, capsys: Capsys) -> None:
+    row = {"sku": "S1", "name": "Sample", "stock": "3", "grade": ""}
+    project.write_config(tests=[{"name": "good", "row": row, "expect": {"stock.en-US": 3}}])
+    assert call(capsys, "check", "--online").code == 0
+    project.write_config(tests=[{"name": "bad", "row": row, "expect": {"stock.en-US": 4}}])
+    ended = call(capsys, "check", "--online")
+    assert ended.code == 2
+    assert "bad" in ended.err
+    assert "stock" in ended.err
+
+
+def test_check_of_an_empty_folder_says_so(project: Project, capsys: Capsys) -> None:
+    (project.configs / f"{project.key}.yaml").unlink()
+    ended = call(capsys, "check")
+    assert ended.code == 2
+    assert str(project.configs) in ended.err
+
+
+def test_schema_is_one_by_which_the_file_is_valid(project: Project, capsys: Capsys) -> None:
+    schema = json.loads(call(capsys, "schema").out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    stated = yaml.safe_load((project.configs / f"{project.key}.yaml").read_text())
+    jsonschema.validate(stated, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**stated, "endPont": "x"}, schema)
+
+
+def test_preview_shows_before_and_after_and_writes_nothing(
+    project: Project, capsys: Capsys
+) -> None:
+    project.space.put_entry("old", {"sku": "P0001", "name": "Old name"}, publish=True)
+    ended = call(capsys, "preview", project.key, "--limit", "3")
+    assert ended.code == 0, ended.err
+    for text in (
+        "created: P0000",
+        "updated: P0001",
+        "Old name",
+        "Product 1",
+        "Nothing was written",
+    ):
+        assert text in ended.out
+    assert project.space.changing_requests == []
+    values = json.loads(call(capsys, "preview", project.key, "--limit", "3", "--json").out)
+    assert [value["action"] for value in values] == ["created", "updated", "created"]
+    change = next(c for c in values[1]["changes"] if c["field"] == "name.en-US")
+    assert (change["before"], change["after"]) == ("Old name", "Product 1")
+    assert project.run_ids() == []
+    assert list(project.storage.glob("preview_*")) == []
+
+
+def test_preview_ends_with_1_where_records_fail(project: Project, capsys: Capsys) -> None:
+    project.source.rows[1]["stock"] = "many"
+    ended = call(capsys, "preview", project.key)
+    assert ended.code == 1
+    assert "P0001" in ended.out
+    assert "stock" in ended.out
+
+
+def test_clean_removes_old_finished_runs_only(project: Project, capsys: Capsys) -> None:
+    project.apply(limit=5)
+    project.source.rows[15]["stock"] = "many"
+    failed = project.apply(limit=20)
+    assert len(project.spools()) == 2
+    assert call(capsys, "clean").out.startswith("0 spools removed")
+    ended = call(capsys, "clean", "--older-than-days", "0", "--dry-run")
+    assert ended.out.startswith("1 spools would be removed")
+    assert len(project.spools()) == 2
+    assert call(capsys, "clean", project.key, "--older-than-days", "0").code == 0
+    assert [spool.spool_id for spool in project.spools()] == [failed.run_id]
+    assert len(project.failed()) == 1
+
+
+def test_help_describes_every_command(capsys: Capsys) -> None:
+    ended = call(capsys, "--help")
+    assert ended.code == 0
+    for name in (
+        "run", "resume", "backfill", "failed", "check", "preview", "schema", "clean", "demo",
+        "dev", "probe", "space",
+    ):  # fmt: skip
+        assert f"  {name}" in ended.out

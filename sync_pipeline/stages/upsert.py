@@ -34,6 +34,8 @@ from sync_pipeline.stages.transform import Transformed, transform
 
 #: Dead letters carried in a step's metadata; the rest is in the spool (`sync-pipeline failed`).
 LETTERS_SHOWN = 100
+#: Kinds of failure that the one line about a batch names, the most common first.
+REASONS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +211,18 @@ class _Tally:
         )
 
     def _reason(self, failed: int) -> str:
-        common = Counter(f"{letter.error_id}: {letter.message}" for letter in self.letters)
-        text, times = common.most_common(1)[0]
-        others = len(common) - 1
-        more = f" (and {others} other {'reason' if others == 1 else 'reasons'})" if others else ""
+        """One line: `3 entries failed: 2 x TypeMismatch in stock.en-US, "a" is not an integer; ...`."""
+        groups: Counter[tuple[str, str]] = Counter()
+        examples: dict[tuple[str, str], str] = {}
+        for letter in self.letters:
+            kind = (letter.error_id, letter.field)
+            groups[kind] += 1
+            examples.setdefault(kind, letter.message)
+        reasons = [
+            f"{times:,} x {error_id}{f' in {field}' if field else ''}, {examples[error_id, field]}"
+            for (error_id, field), times in groups.most_common(REASONS_SHOWN)
+        ]
+        if others := len(groups) - len(reasons):
+            reasons.append(f"{others} other {'reason' if others == 1 else 'reasons'}")
         entries = "entry" if failed == 1 else "entries"
-        return f"{failed:,} {entries} failed; {times:,} x {text}{more}"
+        return f"{failed:,} {entries} failed: {'; '.join(reasons)}"

@@ -211,7 +211,7 @@ class _Tally:
         )
 
     def _reason(self, failed: int) -> str:
-        """One line: `3 entries failed: 2 x TypeMismatch in stock.en-US, "a" is not an integer; ...`."""
+        """E.g. `3 entries failed: 2 x TypeMismatch in stock.en-US, "a" is not an integer; ...`."""
         groups: Counter[tuple[str, str]] = Counter()
         examples: dict[tuple[str, str], str] = {}
         for letter in self.letters:

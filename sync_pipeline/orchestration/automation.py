@@ -32,7 +32,8 @@ _RUN_CONFIG = (
 START_PATIENCE = timedelta(minutes=15)
 #: Unfinished runs without a claim that are looked at.
 _LOOKED_AT = 20
-_UNFINISHED = (
+#: A run that Dagster has not ended.
+UNFINISHED = (
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -142,7 +143,7 @@ def reason_to_wait(
     if claim is not None:
         return f"run {claim.run_id} of {config.key} is still going"
     waiting = instance.get_run_records(
-        dg.RunsFilter(job_name=f"sync_{config.key}", statuses=list(_UNFINISHED)), limit=_LOOKED_AT
+        dg.RunsFilter(job_name=f"sync_{config.key}", statuses=list(UNFINISHED)), limit=_LOOKED_AT
     )
     for record in waiting:
         run = record.dagster_run

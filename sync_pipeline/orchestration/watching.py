@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -13,6 +13,8 @@ import dagster as dg
 from sync_pipeline.batches.layout import list_spools
 from sync_pipeline.batches.results import FailedBatch
 from sync_pipeline.config.environment import read_environment
+from sync_pipeline.model import utc_now
+from sync_pipeline.orchestration.automation import UNFINISHED
 from sync_pipeline.orchestration.claims import live_claims
 from sync_pipeline.orchestration.failed_batches import reconcile_failed_batches
 
@@ -29,8 +31,8 @@ def build_failed_batches_sensor(jobs: Sequence[dg.JobDefinition]) -> dg.SensorDe
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         storage_dir = read_environment(os.environ).storage_dir
-        now = datetime.now(timezone.utc)
-        history: dict[str, dict[str, Any]] = json.loads(context.cursor or "{}")
+        now = utc_now()
+        history = _read_history(context.cursor)
         kept: dict[str, dict[str, Any]] = {}
         requests: list[dg.RunRequest] = []
         for job in jobs:
@@ -42,12 +44,15 @@ def build_failed_batches_sensor(jobs: Sequence[dg.JobDefinition]) -> dg.SensorDe
                 past = kept[name] = history.get(name) or _first_seen(batch, now)
                 if is_going or not is_due(past, now):
                     continue
+                if _is_launched(context.instance, job.name, batch.partition_key):
+                    continue  # it waits in the queue
                 kept[name] = {"tries": past["tries"] + 1, "last": now.isoformat()}
                 requests.append(
                     dg.RunRequest(
                         job_name=job.name,
                         partition_key=batch.partition_key,
-                        run_key=f"{name}#{past['tries'] + 1}",
+                        # Dagster launches a key once; a history that was reset counts anew.
+                        run_key=f"{name}#{past['tries'] + 1} after {past['last']}",
                     )
                 )
         return dg.SensorResult(run_requests=requests, cursor=json.dumps(kept, sort_keys=True))
@@ -68,6 +73,32 @@ def is_due(past: dict[str, Any], now: datetime) -> bool:
     if tries >= len(BACKFILL_DELAYS):
         return False
     return now - datetime.fromisoformat(past["last"]) >= BACKFILL_DELAYS[tries]
+
+
+def _is_launched(instance: dg.DagsterInstance, job_name: str, partition_key: str) -> bool:
+    tags = {"dagster/partition": partition_key}
+    filters = dg.RunsFilter(job_name=job_name, tags=tags, statuses=list(UNFINISHED))
+    return instance.get_runs_count(filters) > 0
+
+
+def _read_history(cursor: str | None) -> dict[str, dict[str, Any]]:
+    """Tries so far, by batch; what was edited by hand and cannot be read counts as never tried."""
+    try:
+        value = json.loads(cursor or "{}")
+    except ValueError:
+        return {}
+    stated = value.items() if isinstance(value, dict) else ()
+    return {name: past for name, past in stated if _is_readable(past)}
+
+
+def _is_readable(past: Any) -> bool:
+    try:
+        return (
+            isinstance(past["tries"], int)
+            and datetime.fromisoformat(past["last"]).tzinfo is not None
+        )
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def _first_seen(batch: FailedBatch, now: datetime) -> dict[str, Any]:

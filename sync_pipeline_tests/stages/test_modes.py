@@ -1,0 +1,131 @@
+"""Regular and streaming mode leave the space in the same state, whatever the batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sync_pipeline.config.run_options import RunOptions
+from sync_pipeline.stages.setting import Setting
+from sync_pipeline_tests.harness.project import MAPPING
+from sync_pipeline_tests.harness.rows import PAGE_SIZE, Row, RowSource
+from sync_pipeline_tests.harness.space import SpaceServer, TestedSpace
+from sync_pipeline_tests.harness.staged import build_setting, run_stages
+
+#: Few keys, few values: most records repeat a key, fill a gap or contradict an earlier one.
+#: A blank name fails when it is published, `many` when it is mapped.
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "sku": st.sampled_from(["", "A", "B", "C", "D", "E", "F"]),
+            "name": st.sampled_from(["", "one", "two"]),
+            "stock": st.sampled_from(["", 1, 2, "many"]),
+            "grade": st.sampled_from(["", "A", "B"]),
+        }
+    ),
+    max_size=2 * PAGE_SIZE + 3,
+)
+MODES = [
+    RunOptions(mode="regular", apply=True),
+    RunOptions(mode="streaming", batch_size=1, apply=True),
+    RunOptions(mode="streaming", batch_size=7, apply=True),
+    RunOptions(mode="streaming", batch_size=1000, apply=True),
+]
+
+
+@pytest.fixture
+def config(fast_folder: Path, source: RowSource, request: pytest.FixtureRequest) -> Path:
+    """A file of its own for each test, as ledgers and spools go by its name."""
+    path = fast_folder / f"{request.node.name.split('[')[0]}.yaml"
+    values = {
+        "contentType": "product",
+        "contentKeyField": "sku",
+        "endPoint": f"{source.url}/rows",
+        "pagination": {"limitKey": "limit", "skipKey": "offset", "limitMax": PAGE_SIZE},
+        "resultsJsonPath": "items",
+        "mapping": MAPPING,
+    }
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def begin(
+    config: Path, fast_folder: Path, request: pytest.FixtureRequest
+) -> Callable[[TestedSpace, RunOptions], Setting]:
+    count = iter(range(1_000_000))
+
+    def build(space: TestedSpace, options: RunOptions) -> Setting:
+        storage = fast_folder / f"stages-{request.node.name.split('[')[0]}"
+        return build_setting(config, space, storage, f"run-{next(count)}", options)
+
+    return build
+
+
+def fill(space: TestedSpace) -> None:
+    space.put_entry("b", {"sku": "B", "name": "before", "stock": 1}, publish=True)
+    space.put_entry("c", {"sku": "C", "name": "one"})
+
+
+def fates(summary: Any) -> dict[str, int]:
+    """Counts that do not depend on how the work was cut."""
+    counts = summary.counts
+    names = (
+        "records", "created", "updated", "unchanged", "failed", "filtered", "duplicates",
+        "published",
+    )  # fmt: skip
+    return {name: getattr(counts, name) for name in names}
+
+
+@settings(
+    max_examples=8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+@given(rows=ROWS)
+def test_all_modes_and_batch_sizes_leave_the_same_space(
+    begin: Callable[[TestedSpace, RunOptions], Setting],
+    source: RowSource,
+    space_of_session: SpaceServer,
+    rows: list[Row],
+) -> None:
+    source.rows = rows
+    ends = []
+    for options in MODES:
+        space = space_of_session.new_space()
+        fill(space)
+        summary = run_stages(begin(space, options))
+        ends.append((space.entries(), fates(summary)))
+    assert all(end == ends[0] for end in ends[1:])
+
+
+@pytest.mark.parametrize("options", [MODES[0], MODES[2]], ids=["regular", "streaming"])
+@settings(
+    max_examples=5,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+@given(rows=ROWS)
+def test_a_second_run_of_the_same_data_changes_nothing(
+    begin: Callable[[TestedSpace, RunOptions], Setting],
+    source: RowSource,
+    space_of_session: SpaceServer,
+    options: RunOptions,
+    rows: list[Row],
+) -> None:
+    source.rows = rows
+    space = space_of_session.new_space()
+    fill(space)
+    run_stages(begin(space, options))
+    before = space.versions()
+    summary = run_stages(begin(space, options))
+    assert space.versions() == before
+    assert (summary.counts.created, summary.counts.updated) == (0, 0)

@@ -57,7 +57,7 @@ class Whole(int):
         (ipaddress.ip_address("10.0.0.1"), "10.0.0.1"),
         (timedelta(days=1, hours=2, minutes=3, seconds=4, milliseconds=500), "P1DT2H3M4.5S"),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,  # a repr may hold an address, which differs by process
 )
 def test_each_type_has_its_documented_form(value: Any, expected: Any) -> None:
     assert convert_row([value], {}) == [expected]

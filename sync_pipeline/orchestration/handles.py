@@ -7,10 +7,23 @@ commit in the event log: 8 of 30 events a batch, for handles of a few hundred by
 from __future__ import annotations
 
 import pickle
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Stands for the output of a step that no run made.
+
+    "Re-execute from failure" of a killed run repeats the steps that were in flight and what depends
+    on them. A mapped step that had not begun is not in its plan, but the step after it may be: then
+    its input was never made (dagster#30248, dagster#30972). The step has to make up for it.
+    """
+
+    step_key: str
 
 
 class HandleIOManager(dg.IOManager):
@@ -28,10 +41,17 @@ class HandleIOManager(dg.IOManager):
         temporary.replace(path)
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """Read the output of an upstream step, of this run or of the one it goes on with."""
+        """Read the output of an upstream step, of this run or of the one it goes on with.
+
+        `LeftOut` where there is none; only `upsert_batch` takes that, others fail its type check.
+        """
         upstream = context.upstream_output
         if upstream is None:
             raise dg.DagsterInvariantViolationError("Only outputs of steps are handled here.")
+        try:
+            upstream.run_id  # noqa: B018 - raises where no run of the chain made the output
+        except dg.DagsterInvariantViolationError:
+            return LeftOut(upstream.step_key)
         return pickle.loads(self._path(upstream).read_bytes())  # noqa: S301 - our own handles
 
     def _path(self, context: dg.OutputContext) -> Path:

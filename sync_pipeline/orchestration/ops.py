@@ -20,10 +20,12 @@ from sync_pipeline.batches.results import (
     read_batch_progress,
     unfinished_batches,
 )
+from sync_pipeline.errors import SpoolError
 from sync_pipeline.memory import rss_mb
 from sync_pipeline.model import BatchRef
 from sync_pipeline.orchestration.claims import live_claims
 from sync_pipeline.orchestration.failed_batches import partitions_name, reconcile_failed_batches
+from sync_pipeline.orchestration.handles import LeftOut
 from sync_pipeline.orchestration.reporting import (
     counts_metadata,
     failed_entries_table,
@@ -125,11 +127,21 @@ def transform_batch(context: dg.OpExecutionContext, batch: BatchRef) -> dg.Outpu
 
 @dg.op(required_resource_keys={"sync"}, config_schema=_CONFIG, tags={"dagster/priority": "2"})
 def upsert_batch(
-    context: dg.OpExecutionContext, transformed: Transformed, target: IndexRef
+    context: dg.OpExecutionContext,
+    transformed: Any,  # Transformed | LeftOut, which Dagster cannot check
+    target: Any,  # IndexRef | LeftOut
 ) -> dg.Output[Upserted]:
     """Create, patch and publish what differs; red when more entries failed than tolerated."""
-    batch = transformed.batch.key
+    batch = str(context.get_mapping_key())
     with open_step(context) as step, _failed_partition(context, step, batch):
+        if isinstance(transformed, LeftOut):
+            step.setting.log.warning(
+                "%s: the plan of this re-execution leaves out %s; it is done here",
+                step.setting.config.key, transformed.step_key,
+            )  # fmt: skip
+            transformed = transform(step.setting, _batch_ref(step, batch))
+        if isinstance(target, LeftOut):
+            target = index(step.setting, [transformed.batch], name=batch)
         upserted = upsert(step.setting, transformed, target)
         metadata = {
             **counts_metadata(upserted.counts, upserted.duration_s),
@@ -238,6 +250,15 @@ def _clean_up(instance: dg.DagsterInstance, setting: Setting) -> None:
             "%s: removed the spool of run %s, %.1f MB",
             setting.config.key, removed.spool.spool_id, removed.bytes / 1024**2,
         )  # fmt: skip
+
+
+def _batch_ref(step: Step, batch: str) -> BatchRef:
+    """The handle of a batch, from the spool."""
+    manifest = read_manifest(step.setting.spool)
+    found = [ref for ref in (manifest.batches if manifest else ()) if ref.key == batch]
+    if not found:
+        raise SpoolError(f"{step.setting.spool.root} has no {batch}. Run the sync anew.")
+    return found[0]
 
 
 @contextmanager

@@ -31,8 +31,8 @@ def fail(reply, style, **values):
     [
         (HTML, "answered HTML.*check endPoint, headers and auth"),
         (Reply(b"<?xml version='1.0'?><a/>", headers={"Content-Type": "text/xml"}), "XML"),
-        (Reply(b""), "no valid JSON"),
-        (Reply(b"   "), "no valid JSON"),
+        (Reply(b""), "the answer is empty.*Check endPoint"),
+        (Reply(b"   "), "the answer is empty.*Check endPoint"),
         (Reply(b'{"items": [{"id": 1}, {"id"'), "no valid JSON"),
         (Reply(b'{"items": [{"id": NaN}]}'), "no valid JSON"),
         (Reply({"data": []}), "nothing at resultsJsonPath 'items'.*the keys data|there is nothing"),

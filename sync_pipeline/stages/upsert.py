@@ -96,9 +96,12 @@ def _write(
     batch, spool = transformed.batch.key, setting.spool
     facts = read_run_facts(spool)
     in_memory = facts["options"]["mode"] == "regular"
+    publish = setting.options.publish
+    if publish == "all" and not setting.options.apply:
+        publish = "changed"  # drafts are counted once, by `stages.drafts`, as no batch takes them
     options = UpsertOptions(
         apply=setting.options.apply,
-        publish=setting.options.publish,
+        publish=publish,
         concurrency=setting.options.concurrency,
         extraction=facts["extraction"],
     )

@@ -81,6 +81,8 @@ def test_publish_none_leaves_drafts_and_publish_all_takes_those_of_others(projec
     launched = project.apply(publish="changed", limit=5)
     assert project.summary(launched.run_id)["published"] == 0, "drafts left on purpose stay drafts"
 
+    said = project.launch(publish="all", limit=5)
+    assert project.summary(said.run_id)["published"] == 5, "a dry run says what a run would do"
     launched = project.apply(publish="all", limit=5)
     assert project.summary(launched.run_id)["published"] == 5
     assert {state for _, state in project.space.entries().values()} == {"published"}

@@ -22,10 +22,10 @@ def partitions_name(sync_key: str) -> str:
 
 
 def failed_batches(
-    instance: dg.DagsterInstance, storage_dir: Path, sync_key: str
+    instance: dg.DagsterInstance, storage_dir: Path, sync_key: str, *, ending_run: str = ""
 ) -> list[FailedBatch]:
     """The batches of a sync that wait for a backfill; those of a run that is going are left out."""
-    going = {claim.spool_id for claim in live_claims(instance, storage_dir, sync_key)}
+    going = _spools_at_work(instance, storage_dir, sync_key, ending_run)
     return [
         batch
         for spool in list_spools(storage_dir, sync_key)
@@ -35,16 +35,23 @@ def failed_batches(
 
 
 def reconcile_failed_batches(
-    instance: dg.DagsterInstance, storage_dir: Path, sync_key: str
+    instance: dg.DagsterInstance, storage_dir: Path, sync_key: str, *, ending_run: str = ""
 ) -> list[FailedBatch]:
     """Make the partitions say what the spool says, and end killed runs in Dagster's eyes.
 
     Keys of runs that are going are left as they are: their batches are about to change.
+
+    Args:
+        instance: Whose partitions and runs.
+        storage_dir: SYNC_STORAGE_DIR.
+        sync_key: The sync.
+        ending_run: A run that has done its work, though Dagster has not ended it yet.
     """
     report_killed_runs(instance, storage_dir, sync_key)
-    waiting = failed_batches(instance, storage_dir, sync_key)
+    waiting = failed_batches(instance, storage_dir, sync_key, ending_run=ending_run)
     name = partitions_name(sync_key)
-    going = {claim.spool_id[:8] for claim in live_claims(instance, storage_dir, sync_key)}
+    at_work = _spools_at_work(instance, storage_dir, sync_key, ending_run)
+    going = {spool_id[:8] for spool_id in at_work}
     shown = set(instance.get_dynamic_partitions(name))
     wanted = {batch.partition_key for batch in waiting}
     if missing := sorted(wanted - shown):
@@ -53,6 +60,16 @@ def reconcile_failed_batches(
         if key.split("__", 1)[0] not in going:
             instance.delete_dynamic_partition(name, key)
     return waiting
+
+
+def _spools_at_work(
+    instance: dg.DagsterInstance, storage_dir: Path, sync_key: str, ending_run: str
+) -> set[str]:
+    return {
+        claim.spool_id
+        for claim in live_claims(instance, storage_dir, sync_key)
+        if claim.run_id != ending_run
+    }
 
 
 def find_failed_batch(storage_dir: Path, sync_key: str, partition_key: str) -> tuple[Spool, str]:

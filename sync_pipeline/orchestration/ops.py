@@ -191,7 +191,7 @@ def summarize_run(
         instance.add_run_tags(context.run_id, {"sync/failed": str(summary.counts.failed)})
         # The claim stays: were it released here, a kill before Dagster has ended the run would
         # leave one that goes on for ever in Dagster's eyes. Claims of ended runs count for nothing.
-        reconcile_failed_batches(instance, setting.storage_dir, key)
+        reconcile_failed_batches(instance, setting.storage_dir, key, ending_run=context.run_id)
         _clean_up(instance, setting)
         return dg.Output(summary_values(summary), metadata=metadata)
 

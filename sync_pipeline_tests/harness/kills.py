@@ -22,7 +22,7 @@ from sync_pipeline_tests.extract.api import Reply, Request
 from sync_pipeline_tests.harness.project import Project, kill_group
 
 #: Of a run that is about to be killed; generous, as the machine may be busy.
-TIMEOUT_S = 100.0
+TIMEOUT_S = 200.0
 _POLL_S = 0.002
 
 FILES = (

@@ -20,6 +20,8 @@ from dagster._core.definitions.reconstruct import ReconstructableJob, Reconstruc
 from sync_pipeline.batches.layout import Spool, list_spools, spool_of
 from sync_pipeline.orchestration import launching
 from sync_pipeline.orchestration.failed_batches import partitions_name, reconcile_failed_batches
+from sync_pipeline_tests.harness import reexecution
+from sync_pipeline_tests.harness.reexecution import reexecute
 from sync_pipeline_tests.harness.rows import PAGE_SIZE, RowSource
 from sync_pipeline_tests.harness.space import SPACE_ID, TOKEN, TestedSpace
 
@@ -115,20 +117,7 @@ class Project:
 
     def reexecute(self, run_id: str, *, is_from_failure: bool = True) -> dg.DagsterRun:
         """Dagster's own "Re-execute", from failure or all steps; returns the new run, ended."""
-        job = ReconstructableRepository.for_module(launching.MODULE, "defs")
-        options = (
-            dg.ReexecutionOptions.from_failure(run_id, self.instance)
-            if is_from_failure
-            else dg.ReexecutionOptions(parent_run_id=run_id)
-        )
-        with dg.execute_job(
-            job.get_reconstructable_job(f"sync_{self.key}"),
-            self.instance,
-            reexecution_options=options,
-            # As the UI and the daemon's retries do; Dagster's own call in Python leaves it out.
-            tags={"dagster/is_resume_retry": "true"} if is_from_failure else None,
-        ) as result:
-            return result.dagster_run
+        return reexecute(self.instance, run_id, f"sync_{self.key}", is_from_failure=is_from_failure)
 
     def definitions(self) -> dg.RepositoryDefinition:
         """The definitions of all config files."""
@@ -144,7 +133,20 @@ class Project:
             env={**clean_environ(), **self.environ(), **more},
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=200,
+            check=False,
+        )
+
+    def reexecute_elsewhere(self, run_id: str) -> subprocess.CompletedProcess[str]:
+        """`reexecute` from failure in a process of its own, which executor multiprocess needs."""
+        tests = str(Path(__file__).parents[2])
+        return subprocess.run(
+            [sys.executable, "-m", reexecution.__name__, run_id, f"sync_{self.key}"],
+            cwd=self.root,
+            env={**clean_environ(), **self.environ(), "PYTHONPATH": tests},
+            capture_output=True,
+            text=True,
+            timeout=200,
             check=False,
         )
 

@@ -88,7 +88,7 @@ def test_a_killed_run_is_made_good(
     }
     asked = len(project.source.pages)
 
-    recover(project, recovery)
+    recover(project, recovery, executor)
 
     assert project.space.entries() == undisturbed
     assert project.partitions() == set()
@@ -108,7 +108,7 @@ def test_a_killed_run_is_made_good(
     assert summary["failed"] == 0
 
 
-def recover(project: Project, recovery: str) -> None:
+def recover(project: Project, recovery: str, executor: str) -> None:
     waiting = project.failed()  # also ends the killed run in Dagster's eyes
     run_ids = project.run_ids()
     if not run_ids or recovery == "new run":
@@ -119,6 +119,12 @@ def recover(project: Project, recovery: str) -> None:
         # Only the word that the run has ended is missing: Dagster has no step to execute again.
         assert waiting == []
         assert project.resume(run_ids[0]).is_success
+    elif executor == "multiprocess" and recovery == "re-execution":
+        ended = project.reexecute_elsewhere(run_ids[0])
+        assert ended.returncode == 0, ended.stderr
+    elif executor == "multiprocess" and recovery == "resume":
+        ended = project.command("resume", run_ids[0])
+        assert ended.returncode == 0, ended.stderr
     elif recovery == "re-execution":
         assert project.reexecute(run_ids[0]).is_success
     elif recovery == "resume":

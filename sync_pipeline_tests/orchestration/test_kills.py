@@ -7,15 +7,19 @@ so `-k "kill-17"` repeats one.
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from sync_pipeline.batches.extraction import read_progress
 from sync_pipeline.batches.layout import list_spools
-from sync_pipeline_tests.harness.kills import Moment, choose_moment, run_until_killed
-from sync_pipeline_tests.harness.project import Project
+from sync_pipeline.local_space.request import Request
+from sync_pipeline_tests.harness.kills import TIMEOUT_S, Moment, choose_moment, run_until_killed
+from sync_pipeline_tests.harness.project import Project, kill_group
 from sync_pipeline_tests.harness.rows import PAGE_SIZE, Row, product_rows
 from sync_pipeline_tests.harness.space import TestedSpace
 
@@ -106,6 +110,41 @@ def test_a_killed_run_is_made_good(
     if recovery != "backfill":
         assert summary["records"] == len(rows())
     assert summary["failed"] == 0
+
+
+def test_a_step_that_outlives_its_killed_run_does_no_harm(
+    project: Project, undisturbed: State
+) -> None:
+    """The OOM killer takes one process: with executor multiprocess a step may go on writing."""
+    project.source.rows = rows()
+    project.write_config(filterExpression=FILTER)
+    fill(project.space)
+    started = threading.Event()
+
+    def kill_the_parent(request: Request) -> None:
+        if request.method == "PUT":
+            started.wait()
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+
+    project.space.fault = kill_the_parent
+    process = project.start(
+        "run", project.key, "--apply", "--streaming", "--batch-size", "50",
+        "--executor", "multiprocess",
+    )  # fmt: skip
+    started.set()
+    try:
+        assert process.wait(TIMEOUT_S) == -signal.SIGKILL
+        project.space.fault = lambda _request: None
+        assert project.failed() != []
+        ended = project.command("resume", project.run_ids()[0])
+        assert ended.returncode == 0, ended.stderr
+        assert project.space.entries() == undisturbed
+        assert project.failed() == []
+    finally:
+        kill_group(process)
+    assert project.apply().is_success
+    assert project.space.entries() == undisturbed
 
 
 def recover(project: Project, recovery: str, executor: str) -> None:

@@ -120,7 +120,9 @@ def _a_run_with_a_bad_record_fails_in_one_batch(ui: browser.Ui) -> str:
 
     ui.select_step("upsert_batch[batch_000002]")
     expect(page.get_by_text(re.compile("2 of 3 batches: 9 created, .* 1 failed"))).to_be_visible()
-    expect(page.get_by_text("batch_000002: 1 entry failed: 1 x TypeMismatch in stock.en-US").first).to_be_visible()
+    expect(
+        page.get_by_text("batch_000002: 1 entry failed: 1 x TypeMismatch in stock.en-US").first
+    ).to_be_visible()
     letter = 'P0013 stock.en-US transform TypeMismatch "sold out" is not an integer'
     expect(page.get_by_role("row", name=letter, exact=True)).to_be_visible()
     expect(

@@ -100,6 +100,19 @@ def show(title: str, values: dict[str, object]) -> None:
     )
 
 
+def dry(total: int, mode: str) -> tuple[float, float]:
+    """A dry run alone: memory and speed without the writes."""
+    with tempfile.TemporaryDirectory() as name, running_source(total) as url:
+        folder = Path(name)
+        write_project(folder, "products", PAGED)
+        try:
+            values = run(folder, url, "--mode", mode)
+        finally:
+            stop_space(folder / "storage")
+        show(f"{mode}, dry run", values)
+        return float(str(values["peak_rss_mb"])), float(str(values["duration_s"]))
+
+
 def paged(total: int, mode: str) -> tuple[float, float]:
     """First and second run; returns peak memory and seconds of the first."""
     with tempfile.TemporaryDirectory() as name, running_source(total) as url:
@@ -135,12 +148,14 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("totals", nargs="*", type=int)
     parser.add_argument("--mode", action="append", choices=["streaming", "regular"])
+    parser.add_argument("--dry", action="store_true", help="dry runs only")
     parser.add_argument("--huge", type=int, metavar="RECORDS")
     given = parser.parse_args()
     peaks, seconds = {}, {}
     for total in given.totals:
         for mode in given.mode or ["streaming"]:
-            peaks[total, mode], seconds[total, mode] = paged(total, mode)
+            measure = dry if given.dry else paged
+            peaks[total, mode], seconds[total, mode] = measure(total, mode)
     streamed = [peak for (_, mode), peak in peaks.items() if mode == "streaming"]
     if len(streamed) > 1:
         print(f"peak of the last to the first: {streamed[-1] / streamed[0]:.2f} (goal 1.1)")

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -207,9 +207,11 @@ class Extraction:
             names = dict.fromkeys(names, WHOLE)
         routed: dict[str, int] = {}
         with disk_errors(self._spool.root):
-            numbers = "SELECT DISTINCT batch FROM routed ORDER BY batch"
-            for (number,) in [] if whole else self._database.execute(numbers).fetchall():
-                routed[names[number]] = self._write_routed(number, names[number])
+            homes = self._database.execute("SELECT DISTINCT batch FROM routed").fetchall()
+            for name in sorted({names[number] for (number,) in homes}):
+                routed[name] = self._write_routed(
+                    name, [number for (number,) in homes if names[number] == name]
+                )
         batches = tuple(self._refer(name) for name in dict.fromkeys(names.values()))
         manifest = Manifest(
             progress.records, progress.pages, progress.requests, batches, routed, dict(run)
@@ -233,8 +235,6 @@ class Extraction:
                 for part in parts:
                     with part.open("rb") as lines:
                         shutil.copyfileobj(lines, file)
-                for (line,) in self._database.execute("SELECT line FROM routed ORDER BY rowid"):
-                    file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)
@@ -244,12 +244,15 @@ class Extraction:
         progress = self.progress
         return progress.bytes / progress.records if progress.records else None
 
-    def _write_routed(self, number: int, name: str) -> int:
+    def _write_routed(self, name: str, numbers: Sequence[int]) -> int:
         path = self._spool.routed(name)
         count = 0
         with path.open("wb") as file:
-            query = "SELECT line FROM routed WHERE batch = ? ORDER BY rowid"
-            for (line,) in self._database.execute(query, (number,)):
+            query = (
+                "SELECT line FROM routed WHERE batch IN (SELECT value FROM json_each(?)) "
+                "ORDER BY rowid"
+            )
+            for (line,) in self._database.execute(query, (json.dumps(list(numbers)),)):
                 file.write(line)
                 count += 1
             file.flush()

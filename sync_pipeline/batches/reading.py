@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ _PIECE_BYTES = 1 << 16
 
 
 def read_batch(ref: BatchRef) -> Iterator[SpooledRecord]:
-    """Yield the records of a batch, then those routed to it from later batches.
+    """Yield the records of a batch and those routed to it from later batches, in source order.
+
+    One at a time: a key that a source repeats a million times makes its batch long, and no more.
 
     Raises:
         SpoolError: The file is gone or is not what was written (checked before the first record).
@@ -35,10 +39,9 @@ def read_batch(ref: BatchRef) -> Iterator[SpooledRecord]:
         raise SpoolError(
             f"The spooled records of {ref.key} were changed on disk ({path}). Run the sync anew."
         )
-    yield from _read_records(path)
     routed = path.with_name(f"{path.stem}.routed.jsonl")
-    if routed.exists():
-        yield from _read_records(routed)
+    parts = [_read_records(part) for part in (path, routed) if part.exists()]
+    yield from heapq.merge(*parts, key=attrgetter("ordinal"))
 
 
 def read_keys(ref: BatchRef) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from operator import attrgetter
 from typing import Any
 
 from sync_pipeline.errors import RecordError
@@ -68,7 +67,10 @@ class Mapper:
     def map_records(
         self, records: Iterable[SpooledRecord]
     ) -> Iterator[DesiredEntry | DeadLetter | Filtered]:
-        """Map the records of a batch, those routed from other batches included, in any order.
+        """Map the records of a batch, those routed from other batches included.
+
+        Args:
+            records: In source order. Only what they come to is held: an entry a key.
 
         Yields:
             A DeadLetter or Filtered for every record that comes to nothing, in source order, then
@@ -77,7 +79,7 @@ class Mapper:
         """
         merger = Merger(self._date_fields)
         context = self._open_context({}, None)
-        for record in sorted(records, key=attrgetter("ordinal")):
+        for record in records:
             try:
                 mapped = self._map(context, record.row, record.variables)
                 if mapped is None:

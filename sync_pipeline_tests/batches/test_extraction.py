@@ -60,6 +60,16 @@ def test_a_regular_run_has_one_batch_named_all(tmp_path):
     assert [ref.key for ref in manifest.batches] == ["all"]
 
 
+def test_a_batch_is_read_in_source_order_without_holding_what_was_routed_to_it(tmp_path):
+    rows = [{"id": "same", "n": n} for n in range(500)]
+    _, manifest = spool_rows(tmp_path / "s", rows, page_size=50, batch_size=10)
+    (batch,) = manifest.batches
+    assert (batch.records, manifest.routed) == (10, {"batch_000001": 490})
+    records = read_batch(batch)
+    assert iter(records) is records
+    assert [record.row["n"] for record in records] == list(range(500))
+
+
 def test_an_empty_source_gives_no_batch(tmp_path):
     spool, manifest = spool_rows(tmp_path / "s", [], page_size=1, batch_size=10)
     assert manifest.batches == ()
@@ -89,7 +99,10 @@ def test_every_record_is_in_exactly_one_batch_and_a_key_in_one_batch_only(
     assert sorted(record.ordinal for _, record in found) == list(range(len(rows)))
     assert all(record.row == rows[record.ordinal] for _, record in found)
     homes = {}
+    orders = {}
     for batch, record in found:
+        assert orders.setdefault(batch, -1) < record.ordinal
+        orders[batch] = record.ordinal
         if record.key:
             homes.setdefault(record.key, set()).add(batch)
     assert all(len(batches) == 1 for batches in homes.values())
@@ -258,5 +271,6 @@ def test_auto_mode_may_join_its_batches_to_one_when_they_were_few(tmp_path):
             extraction.add_page(page, 3)
         manifest = extraction.finish({}, whole=True)
     assert [ref.key for ref in manifest.batches] == ["all"]
-    assert sorted(record.ordinal for _, record in records_of(manifest)) == list(range(20))
-    assert [path.name for path in spool.root.glob("*.jsonl")] == ["all.jsonl"]
+    assert [record.ordinal for _, record in records_of(manifest)] == list(range(20))
+    left = sorted(path.name for path in spool.root.glob("*.jsonl"))
+    assert left == ["all.jsonl", "all.routed.jsonl"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -286,12 +288,23 @@ def test_a_named_field_that_meets_another_is_a_dead_letter() -> None:
     assert (dead.field, dead.error_id) == ("name.en-US", "FieldName")
 
 
-def test_records_are_taken_by_ordinal_whatever_their_order() -> None:
+def test_records_are_taken_one_at_a_time_and_only_their_entries_are_held() -> None:
     mapper = make_mapper(PLAIN)
-    records = spool(mapper, [{"id": "a", "name": str(n)} for n in range(5)])
-    (entry,) = mapper.map_records(records[::-1])
+    taken: list[weakref.ref[Record]] = []
+
+    class Record(SpooledRecord):
+        """One that can be watched."""
+
+    def records() -> Iterator[SpooledRecord]:
+        for record in spool(mapper, [{"id": "a", "name": str(n)} for n in range(5)]):
+            assert [found for found in taken[:-1] if found()] == []
+            watched = Record(record.ordinal, record.key, record.row, record.variables)
+            taken.append(weakref.ref(watched))
+            yield watched
+
+    (entry,) = mapper.map_records(records())
     assert isinstance(entry, DesiredEntry)
-    assert (entry.ordinal, entry.fields["name"]["en-US"]) == (0, "0")
+    assert (entry.ordinal, entry.merged, entry.fields["name"]["en-US"]) == (0, 4, "0")
 
 
 def test_the_space_is_read_once_however_many_records_ask() -> None:

@@ -25,6 +25,8 @@ class Outcome:
     action: Action
     #: The entry is published as it is now, by this run.
     published: bool = False
+    #: Of an unchanged entry: it is published as it is, whoever did that.
+    is_clean: bool = False
     dead_letter: DeadLetter | None = None
     #: Field by field, before and after; for the preview.
     changes: tuple[Change, ...] = ()
@@ -32,6 +34,16 @@ class Outcome:
     publish_skipped: str = ""
     #: Further records that were merged into this entry.
     merged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A write that is about to be sent: after a kill it tells whose an unchanged entry is."""
+
+    key: str
+    action: Literal["created", "updated"]
+    #: It is to be published afterwards.
+    is_publish_due: bool
 
 
 def outcome_of(desired: DesiredEntry, entry_id: str, action: Action) -> Outcome:

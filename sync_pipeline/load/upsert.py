@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -21,7 +21,7 @@ from sync_pipeline.config.model import Publish
 from sync_pipeline.errors import SpaceError
 from sync_pipeline.load.client import SpaceClient
 from sync_pipeline.load.ledger import Ledger, PendingPublish
-from sync_pipeline.load.outcome import Outcome, failed_outcome, outcome_of
+from sync_pipeline.load.outcome import Intent, Outcome, failed_outcome, outcome_of
 from sync_pipeline.load.ownership import EDITORS_DRAFT
 from sync_pipeline.load.plan import (
     Create,
@@ -64,6 +64,8 @@ def upsert_entries(
     desired: Iterable[DesiredEntry],
     options: UpsertOptions,
     ledger: Ledger,
+    *,
+    before_writes: Callable[[Sequence[Intent]], None] = lambda _: None,
 ) -> Iterator[Outcome]:
     """Create, patch, leave alone and publish entries, so that the space holds what is desired.
 
@@ -75,6 +77,8 @@ def upsert_entries(
         desired: The entries; read as they are needed.
         options: See there.
         ledger: The sync's memory over runs; a dry run only reads it.
+        before_writes: Called with some writes at a time, before the first of them is sent. What it
+            keeps tells after a kill which entries this run has written.
 
     Yields:
         One outcome for every desired entry, in their order.
@@ -83,7 +87,7 @@ def upsert_entries(
         SpaceError: The space refuses the whole run or stays unreachable. Outcomes of what was
             done before are yielded first; what was written is recorded.
     """
-    batch = _Batch(client, index, options, ledger)
+    batch = _Batch(client, index, options, ledger, before_writes)
     try:
         yield from batch.run(iter(desired))
     finally:
@@ -101,12 +105,18 @@ class _Batch:
     """The state of one call; its methods run in the caller's thread, writes and publishes don't."""
 
     def __init__(
-        self, client: SpaceClient, index: TargetIndex, options: UpsertOptions, ledger: Ledger
+        self,
+        client: SpaceClient,
+        index: TargetIndex,
+        options: UpsertOptions,
+        ledger: Ledger,
+        before_writes: Callable[[Sequence[Intent]], None],
     ) -> None:
         self._client = client
         self._index = index
         self._options = options
         self._ledger = ledger
+        self._before_writes = before_writes
         self._writer = Writer(
             client,
             index.target,
@@ -260,7 +270,9 @@ class _Batch:
 
     def _leave(self, slot: Slot, existing: ExistingEntry, noted: PendingPublish | None) -> None:
         """An entry that holds what is desired: publish it if that was left undone."""
-        slot.outcome = outcome_of(slot.desired, existing.id, "unchanged")
+        slot.outcome = replace(
+            outcome_of(slot.desired, existing.id, "unchanged"), is_clean=existing.is_clean
+        )
         if existing.is_clean or existing.is_archived:
             is_due = False
         elif self._options.publish == "all":
@@ -288,6 +300,17 @@ class _Batch:
                 self._ledger.forget_pending([existing.id])
 
     def _send(self, jobs: list[tuple[Slot, WriteJob]]) -> None:
+        is_wanted = self._writer.is_publish_wanted
+        self._before_writes(
+            [
+                Intent(
+                    slot.desired.key,
+                    "created" if isinstance(job.plan, Create) else "updated",
+                    is_publish_due=is_wanted and job.is_ours,
+                )
+                for slot, job in jobs
+            ]
+        )
         self._ledger.record_pending(self._writer.note(job.plan) for _, job in jobs if job.is_ours)
         self._ledger.forget_pending(
             job.plan.entry_id for _, job in jobs if job.noted and not job.is_ours
@@ -320,6 +343,7 @@ class _Batch:
         is_due = is_wanted and result.is_ours and entry is not None and not entry.is_clean
         slot.outcome = replace(
             outcome_of(slot.desired, result.entry_id, result.action),
+            is_clean=entry is not None and entry.is_clean,
             dead_letter=result.dead_letter,
             changes=result.changes,
             publish_skipped=EDITORS_DRAFT

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from sync_pipeline.batches.reading import (
     cut_torn_line,
@@ -19,7 +21,7 @@ from sync_pipeline.batches.results import BatchResult, read_result, read_run_fac
 from sync_pipeline.errors import SyncPipelineError
 from sync_pipeline.load.client import SpaceClient
 from sync_pipeline.load.index import open_index
-from sync_pipeline.load.outcome import Outcome
+from sync_pipeline.load.outcome import Intent, Outcome
 from sync_pipeline.load.upsert import UpsertOptions, upsert_entries
 from sync_pipeline.memory import peak_rss_mb
 from sync_pipeline.model import Counts, DeadLetter
@@ -112,13 +114,28 @@ def _write(
         desired = read_desired(spool.desired(batch))
         cut_torn_line(spool.outcomes(batch))
         with spool.outcomes(batch).open("a", encoding="ascii") as done:
-            for outcome in upsert_entries(client, target_index, desired, options, ledger):
+
+            def note(intents: Sequence[Intent]) -> None:
+                done.writelines(json.dumps(asdict(intent)) + "\n" for intent in intents)
+                done.flush()  # what the system has survives a kill of this process
+
+            for outcome in upsert_entries(
+                client, target_index, desired, options, ledger, before_writes=note
+            ):
                 tally.add(outcome)
-                if setting.options.apply and outcome.action in ("created", "updated"):
-                    line = {"key": outcome.key, "action": outcome.action}
-                    if outcome.published:
-                        line["published"] = "yes"
+                if setting.options.apply and (line := _line_of(outcome)):
                     done.write(json.dumps(line) + "\n")
+
+
+def _line_of(outcome: Outcome) -> dict[str, Any] | None:
+    """What a later attempt must know of an entry that this one wrote, or has not written."""
+    if outcome.action in ("created", "updated"):
+        return {
+            "key": outcome.key, "action": outcome.action, "is_published": outcome.published,
+        }  # fmt: skip
+    if outcome.dead_letter is not None and outcome.dead_letter.stage == "load":
+        return {"key": outcome.key, "action": "failed"}
+    return None  # unchanged, or written though not published: the note before it stands
 
 
 class _Tally:
@@ -141,11 +158,15 @@ class _Tally:
     def add(self, outcome: Outcome) -> None:
         self._now[outcome.action] += 1
         self._now["published"] += outcome.published
-        earlier = self._earlier.get(outcome.key)
         action, published = outcome.action, outcome.published
-        if earlier is not None and action == "unchanged":
+        earlier = self._earlier.get(outcome.key, {"action": "failed"})
+        if action == "unchanged" and earlier["action"] != "failed":
             action = earlier["action"]
-            published = published or "published" in earlier
+            # Killed before it heard how publishing ended: what is published now, it published.
+            was_published = earlier.get("is_published") or (
+                earlier.get("is_publish_due", False) and outcome.is_clean
+            )
+            published = published or was_published
         self._overall[action] += 1
         self._overall["published"] += published
         self._skipped += bool(outcome.publish_skipped)

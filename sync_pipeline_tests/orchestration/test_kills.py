@@ -18,6 +18,7 @@ import pytest
 from sync_pipeline.batches.extraction import read_progress
 from sync_pipeline.batches.layout import list_spools
 from sync_pipeline.local_space.request import Request
+from sync_pipeline.stages.summary import summarize_spool
 from sync_pipeline_tests.harness.kills import TIMEOUT_S, Moment, choose_moment, run_until_killed
 from sync_pipeline_tests.harness.project import Project, kill_group
 from sync_pipeline_tests.harness.rows import PAGE_SIZE, Row, product_rows
@@ -34,6 +35,7 @@ FILTER = "{{ row.stock | default(0) < 90 }}"
 USUAL_REQUESTS = 104
 
 State = dict[str, tuple[dict[str, Any], str]]
+FATES = ("created", "updated", "unchanged", "failed", "filtered", "duplicates", "superseded")
 
 
 def rows() -> list[Row]:
@@ -51,6 +53,22 @@ def fill(space: TestedSpace) -> None:
     space.put_entry("older", {"sku": "P0010", "name": "Older", "stock": 1}, publish=True)
     space.put_entry("same", {"sku": "P0011", "name": "Product 11", "stock": 4}, publish=True)
     space.put_entry("draft", {"sku": "P0055", "name": "An editor's draft"})
+
+
+def figures(project: Project) -> dict[str, int]:
+    """What became of the records of the only spool, over all attempts."""
+    (spool,) = list_spools(project.storage, project.key)
+    counts = summarize_spool(project.key, spool).counts
+    return {name: getattr(counts, name) for name in ("records", "published", *FATES)}
+
+
+@pytest.fixture(scope="module")
+def undisturbed_figures(shared_project: Project, undisturbed: State) -> dict[str, int]:
+    """What a run that nobody killed says of itself."""
+    assert len(undisturbed) == len(shared_project.space.entries())
+    found = figures(shared_project)
+    assert found["created"] > found["updated"] > 0
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +94,12 @@ def cases() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("moment", "recovery", "executor"), list(cases()))
 def test_a_killed_run_is_made_good(
-    project: Project, undisturbed: State, moment: Moment, recovery: str, executor: str
+    project: Project,
+    undisturbed: State,
+    undisturbed_figures: dict[str, int],
+    moment: Moment,
+    recovery: str,
+    executor: str,
 ) -> None:
     project.source.rows = rows()
     project.write_config(filterExpression=FILTER)
@@ -102,11 +125,11 @@ def test_a_killed_run_is_made_good(
         (done,) = checkpointed.values()
         again = [page for page in project.source.pages[asked:] if page <= done]
         assert again == [], f"{done} pages were checkpointed"
+        assert figures(project) == undisturbed_figures
     latest = next(iter(project.run_ids()))
     assert project.run(latest).is_success
     summary = project.summary(latest)
-    fates = ("created", "updated", "unchanged", "failed", "filtered", "duplicates", "superseded")
-    assert summary["records"] == sum(summary[fate] for fate in fates)
+    assert summary["records"] == sum(summary[fate] for fate in FATES)
     if recovery != "backfill":
         assert summary["records"] == len(rows())
     assert summary["failed"] == 0

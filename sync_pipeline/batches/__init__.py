@@ -11,6 +11,7 @@ One folder a run of extraction::
       batch_000001.dead.jsonl      records and entries that failed, with the reason
       manifest.json                written last: the extraction is whole
       results.sqlite               how batches ended; not in it: *spooled and not done*
+      handles/                     what Dagster's steps passed on
 
 A record lives in exactly one batch, and all records of a key in the same one: so batches can be
 written in any order, in parallel, and again, and the first record of a key wins all the same.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sync_pipeline.batches.layout import Spool, list_spools
+from sync_pipeline.batches.layout import Spool, list_folders
 from sync_pipeline.batches.results import failed_batches_of, read_run_facts
 
 RETENTION = timedelta(days=7)
@@ -43,7 +43,7 @@ def clean_spools(
 
     A spool with a failed batch stays whatever its age; so does that of a run that is going.
     """
-    for spool in list_spools(storage_dir, sync_key):
+    for spool in list_folders(storage_dir, sync_key):
         newest = max((p.stat().st_mtime for p in spool.root.iterdir()), default=0.0)
         if now - datetime.fromtimestamp(newest, tz=now.tzinfo) < retention:
             continue
@@ -57,5 +57,7 @@ def clean_spools(
 
 def keeps_failed_batches(spool: Spool) -> bool:
     """Whether a backfill still needs this spool. Dry runs leave nothing to backfill."""
+    if not spool.database.exists():  # ended before its first page: a plain new run does as well
+        return False
     facts = read_run_facts(spool)
     return bool(facts.get("apply")) and any(True for _ in failed_batches_of(spool))

@@ -74,8 +74,20 @@ class Spool:
         return self.root / f"{batch}.unmapped.jsonl"
 
     def outcomes(self, batch: str) -> Path:
-        """What was already done of a batch: a later attempt still counts it as done here."""
+        """What a batch was about to write and has written: later attempts count it as done here.
+
+        The last line about a key holds.
+        """
         return self.root / f"{batch}.outcomes.jsonl"
+
+    def stopped(self, run_id: str) -> Path:
+        """Says why a run's batches need not be attempted: the space or source is out of reach."""
+        return self.root / f"{run_id}.stopped"
+
+    @property
+    def handles(self) -> Path:
+        """What the steps of the runs over this spool pass on."""
+        return self.root / "handles"
 
     @property
     def results(self) -> Path:
@@ -98,6 +110,12 @@ def list_spools(storage_dir: Path, sync_key: str | None = None) -> list[Spool]:
     pattern = f"{sync_key or '*'}/*/extraction.sqlite"
     found = [Spool(path.parent) for path in (storage_dir / "spool").glob(pattern)]
     return sorted(found, key=lambda spool: (spool.database.stat().st_ctime, spool.spool_id))
+
+
+def list_folders(storage_dir: Path, sync_key: str | None = None) -> list[Spool]:
+    """All spools, and the folders of runs that ended before they had fetched anything."""
+    found = (storage_dir / "spool").glob(f"{sync_key or '*'}/*")
+    return [Spool(path) for path in sorted(found) if path.is_dir()]
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

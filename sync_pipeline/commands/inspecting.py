@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sync_pipeline.batches.housekeeping import clean_spools
-from sync_pipeline.batches.layout import list_spools
+from sync_pipeline.batches.layout import list_folders, list_spools
 from sync_pipeline.batches.reading import read_dead_letters
 from sync_pipeline.batches.results import FailedBatch
 from sync_pipeline.commands.display import print_problem
@@ -65,7 +65,7 @@ def list_failed(key: str | None, *, as_json: bool, csv_path: Path | None = None)
     return SOME_FAILED if found else DONE
 
 
-def _known_key(environment: Environment, key: str, spooled: Sequence[str]) -> str:
+def _known_key(environment: Environment, key: str, spooled: Collection[str]) -> str:
     """The key of a sync that has a file, or had one when it ran.
 
     Raises:
@@ -198,11 +198,11 @@ def clean(key: str | None, days: float, *, dry_run: bool) -> int:
     from sync_pipeline.orchestration import claims, launching  # noqa: PLC0415
 
     environment = prepare()
+    keys = {spool.sync_key for spool in list_folders(environment.storage_dir)}
     if key is not None:
-        key = find_config(environment, key).key
+        key = _known_key(environment, key, keys)
     freed = count = 0
     with launching.open_instance() as instance:
-        keys = {spool.sync_key for spool in list_spools(environment.storage_dir)}
         going = {
             claim.spool_id
             for sync_key in keys

@@ -1,17 +1,22 @@
-"""Where the small outputs between steps lie, without a log line for each.
+"""Where the small outputs between steps lie: in the spool they are about, and gone with it.
 
-Dagster's own filesystem manager logs every file it writes and reads, and each line is a synchronous
-commit in the event log: 8 of 30 events a batch, for handles of a few hundred bytes.
+Dagster's own filesystem manager keeps them for ever, and logs every file it writes and reads; each
+line is a synchronous commit in the event log: 8 of 30 events a batch, for handles of a few hundred
+bytes.
 """
 
 from __future__ import annotations
 
+import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+
+from sync_pipeline.config.environment import read_environment
+from sync_pipeline.orchestration.steps import failure, find_spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +32,12 @@ class LeftOut:
 
 
 class HandleIOManager(dg.IOManager):
-    """Pickles outputs below the storage folder of the instance: `<run id>/<step>/<output>`."""
+    """Pickles outputs below the spool of their run: `handles/<run id>/<step>/<output>`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, instance: dg.DagsterInstance, sync_key: str) -> None:
+        self._instance = instance
+        self._sync_key = sync_key
+        self._folders: dict[str, Path] = {}
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write an output so that it is there whole or not at all."""
@@ -44,6 +51,9 @@ class HandleIOManager(dg.IOManager):
         """Read the output of an upstream step, of this run or of the one it goes on with.
 
         `LeftOut` where there is none; only `upsert_batch` takes that, others fail its type check.
+
+        Raises:
+            dagster.Failure: The spool is gone: it was cleaned since.
         """
         upstream = context.upstream_output
         if upstream is None:
@@ -52,16 +62,38 @@ class HandleIOManager(dg.IOManager):
             upstream.run_id  # noqa: B018 - raises where no run of the chain made the output
         except dg.DagsterInvariantViolationError:
             return LeftOut(upstream.step_key)
-        return pickle.loads(self._path(upstream).read_bytes())  # noqa: S301 - our own handles
+        try:
+            return pickle.loads(self._path(upstream).read_bytes())  # noqa: S301 - our own handles
+        except FileNotFoundError:
+            raise failure(
+                f"What {upstream.step_key} of run {upstream.run_id} left is gone: finished runs "
+                f"are removed after some days. Launch sync_{self._sync_key} anew.",
+                exit_code=2,
+            ) from None
 
     def _path(self, context: dg.OutputContext) -> Path:
-        return self._folder.joinpath(*context.get_identifier())
+        run_id, *names = context.get_identifier()
+        return self._folder(run_id).joinpath(run_id, *names)
+
+    def _folder(self, run_id: str) -> Path:
+        if run_id not in self._folders:
+            run = self._instance.get_run_by_id(run_id)
+            if run is None:
+                raise failure(f"The run {run_id} is gone from Dagster.", exit_code=2)
+            storage_dir = read_environment(os.environ).storage_dir
+            spool, _ = find_spool(self._instance, storage_dir, self._sync_key, run)
+            self._folders[run_id] = spool.handles
+        return self._folders[run_id]
 
 
-@dg.io_manager(description="Small handles between steps, on disk.")
-def handle_io_manager(context: dg.InitResourceContext) -> HandleIOManager:
-    """The manager of all sync jobs; takes its folder from the instance, as Dagster's own does."""
-    instance = context.instance
-    if instance is None:
-        raise dg.DagsterInvariantViolationError("Jobs of a sync run in a Dagster instance.")
-    return HandleIOManager(Path(instance.storage_directory()))
+def build_handle_io_manager(sync_key: str) -> dg.IOManagerDefinition:
+    """The manager of a sync's two jobs."""
+
+    @dg.io_manager(description="Small handles between steps, in the spool.")
+    def handle_io_manager(context: dg.InitResourceContext) -> HandleIOManager:
+        instance = context.instance
+        if instance is None:
+            raise dg.DagsterInvariantViolationError("Jobs of a sync run in a Dagster instance.")
+        return HandleIOManager(instance, sync_key)
+
+    return handle_io_manager

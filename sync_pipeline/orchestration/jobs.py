@@ -9,7 +9,7 @@ import dagster as dg
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.orchestration.console import LOGGERS_CONFIG, sync_logger
 from sync_pipeline.orchestration.failed_batches import partitions_name
-from sync_pipeline.orchestration.handles import handle_io_manager
+from sync_pipeline.orchestration.handles import build_handle_io_manager
 from sync_pipeline.orchestration.ops import (
     fetch_batches,
     index_target,
@@ -77,5 +77,5 @@ def build_backfill_job(config: SyncConfig) -> dg.JobDefinition:
 def _resources(config: SyncConfig) -> dict[str, dg.ResourceDefinition]:
     return {
         "sync": dg.ResourceDefinition.hardcoded_resource(SyncResource(config)),
-        "io_manager": handle_io_manager,
+        "io_manager": build_handle_io_manager(config.key),
     }

@@ -13,12 +13,12 @@ from typing import Any
 
 import dagster as dg
 
-from sync_pipeline.batches.layout import spool_of
+from sync_pipeline.batches.layout import Spool, spool_of
 from sync_pipeline.batches.results import read_run_facts
 from sync_pipeline.config.environment import Environment, read_environment
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.run_options import RunOptions
-from sync_pipeline.errors import AccessError, SyncPipelineError
+from sync_pipeline.errors import AccessError, SyncPipelineError, UsageError
 from sync_pipeline.orchestration.claims import build_claim, claim_sync
 from sync_pipeline.orchestration.console import LINE_OF_OURS
 from sync_pipeline.orchestration.failed_batches import find_failed_batch
@@ -55,7 +55,6 @@ class Step:
     setting: Setting
     #: Batch to replay (or `fetch`), in a backfill.
     replay: str | None
-    partition_key: str | None
     redactor: Redactor
 
 
@@ -83,6 +82,7 @@ def open_step(context: dg.OpExecutionContext) -> Iterator[Step]:
     resource: SyncResource = context.resources.sync
     config = resource.config
     redactor = Redactor(())
+    step: Step | None = None
     try:
         environment = resource.read_environment()
         redactor = Redactor(secrets_of(config, environment))
@@ -100,8 +100,8 @@ def open_step(context: dg.OpExecutionContext) -> Iterator[Step]:
     except dg.Failure:
         raise
     except SyncPipelineError as error:
-        if isinstance(error, AccessError):
-            _stop_siblings(context, config, redactor.redact(str(error)))
+        if isinstance(error, AccessError) and step is not None:
+            _stop_siblings(step, redactor.redact(str(error)))
         raise failure(redactor.redact(str(error)), exit_code=error.exit_code) from None
     except Exception as error:
         # The last boundary: a bug or a library's error whose text may hold a secret.
@@ -127,25 +127,13 @@ def _build_step(
     redactor: Redactor,
 ) -> Step:
     asked = options_from((context.op_config or {}).get("options", {}))
-    replay, partition_key = None, None
-    if context.job_name.startswith("backfill_"):
-        if not context.has_partition_key:
-            raise failure(
-                f"{context.job_name} needs a partition: choose a failed batch under Partitions, or "
-                f"run `sync-pipeline backfill {config.key}`.",
-                exit_code=2,
-            )
-        partition_key = context.partition_key
-        spool, replay = find_failed_batch(environment.storage_dir, config.key, partition_key)
-    else:
-        spool_id = spool_id_of(context.instance, context.run)
-        spool = spool_of(environment.storage_dir, config.key, spool_id)
+    spool, replay = find_spool(context.instance, environment.storage_dir, config.key, context.run)
     facts = read_run_facts(spool)
     check_target(config, environment, facts)
     options = _merge_options(asked, facts, is_replay=replay is not None)
     log = StepLog(context.log, _LEVELS[options.log_level], redactor)
     setting = Setting(config, options, environment, spool, context.run_id, log)
-    return Step(setting, replay, partition_key, redactor)
+    return Step(setting, replay, redactor)
 
 
 def _merge_options(asked: RunOptions, facts: Mapping[str, Any], *, is_replay: bool) -> RunOptions:
@@ -162,6 +150,25 @@ def _merge_options(asked: RunOptions, facts: Mapping[str, Any], *, is_replay: bo
         log_level=asked.log_level,
         executor=asked.executor,
     )
+
+
+def find_spool(
+    instance: dg.DagsterInstance, storage_dir: Path, sync_key: str, run: dg.DagsterRun
+) -> tuple[Spool, str | None]:
+    """The spool that a run works on; and the batch (or `fetch`) to replay, in a backfill.
+
+    Raises:
+        UsageError: A backfill without a partition, or of one whose spool is gone.
+    """
+    if not run.job_name.startswith("backfill_"):
+        return spool_of(storage_dir, sync_key, spool_id_of(instance, run)), None
+    partition_key = run.tags.get("dagster/partition")
+    if partition_key is None:
+        raise UsageError(
+            f"{run.job_name} needs a partition: choose a failed batch under Partitions, or run "
+            f"`sync-pipeline backfill {sync_key}`."
+        )
+    return find_failed_batch(storage_dir, sync_key, partition_key)
 
 
 def spool_id_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
@@ -181,21 +188,15 @@ def spool_id_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     return spool_id_of(instance, parent) if parent is not None else run.parent_run_id
 
 
-def _stop_marker(storage_dir: Path, sync_key: str, run_id: str) -> Path:
-    return storage_dir / "claims" / sync_key / f"{run_id}.stopped"
-
-
-def _stop_siblings(context: dg.OpExecutionContext, config: SyncConfig, reason: str) -> None:
+def _stop_siblings(step: Step, reason: str) -> None:
     """The space or source is out of reach: the run's other batches need not knock again."""
-    environment = read_environment(os.environ)
-    marker = _stop_marker(environment.storage_dir, config.key, context.run_id)
-    marker.parent.mkdir(parents=True, exist_ok=True)
-    marker.write_text(reason, encoding="utf-8")
+    setting = step.setting
+    if setting.spool.root.exists():  # else nothing was fetched, and there are no batches
+        setting.spool.stopped(setting.run_id).write_text(reason, encoding="utf-8")
 
 
 def refuse_if_stopped(step: Step) -> None:
     """End a batch's step at once when a sibling found the space or source out of reach."""
-    setting = step.setting
-    marker = _stop_marker(setting.storage_dir, setting.config.key, setting.run_id)
+    marker = step.setting.spool.stopped(step.setting.run_id)
     if marker.exists():
         raise failure(f"Not attempted: {marker.read_text(encoding='utf-8')}", exit_code=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import jsonschema
 import pytest
@@ -226,6 +227,20 @@ def test_preview_ends_with_1_where_records_fail(project: Project, capsys: Capsys
     assert ended.code == 1
     assert "P0001" in ended.out
     assert "stock" in ended.out
+    values = json.loads(call(capsys, "preview", project.key, "--json").out)
+    (failed,) = [value for value in values if value["action"] == "failed"]
+    assert failed["key"] == "P0001"
+    assert failed["reason"].startswith("stock")
+
+
+def test_preview_counts_what_is_filtered_and_what_is_merged(
+    project: Project, capsys: Capsys
+) -> None:
+    project.source.rows[3]["sku"] = "P0001"
+    project.write_config(filterExpression="{{ row.sku != 'P0002' }}")
+    ended = call(capsys, "preview", project.key, "--limit", "5")
+    assert "filtered: 1 records" in ended.out
+    assert "duplicates: 1 records" in ended.out
 
 
 def test_clean_removes_old_finished_runs_only(project: Project, capsys: Capsys) -> None:
@@ -240,6 +255,38 @@ def test_clean_removes_old_finished_runs_only(project: Project, capsys: Capsys) 
     assert call(capsys, "clean", project.key, "--older-than-days", "0").code == 0
     assert [spool.spool_id for spool in project.spools()] == [failed.run_id]
     assert len(project.failed()) == 1
+
+
+def test_a_run_whose_spool_was_cleaned_says_so_when_it_is_executed_again(
+    project: Project, capsys: Capsys
+) -> None:
+    project.source.rows[15]["stock"] = "many"
+    failed = project.apply(limit=20, max_failed_entries=0).run_id
+    shutil.rmtree(project.spool(failed).root)
+    again = project.reexecute(failed)
+    (step,) = [name for name, status in project.steps(again.run_id).items() if status == "FAILURE"]
+    assert step == "upsert_batch[batch_000001]"
+    (failure,) = [
+        entry.dagster_event.step_failure_data
+        for entry in project.instance.all_logs(again.run_id)
+        if entry.dagster_event and entry.dagster_event.is_step_failure
+    ]
+    assert (
+        f"is gone: finished runs are removed after some days. Launch sync_{project.key} anew"
+        in (failure.user_failure_data.description)
+    )
+    assert list((project.home / "storage").glob(f"{failed}/*batch*")) == []
+
+
+def test_clean_removes_folders_of_runs_that_ended_before_they_fetched(
+    project: Project, capsys: Capsys
+) -> None:
+    assert not project.apply(limit=5, mode="regular", concurrency=1).failure
+    ended_early = project.storage / "spool" / project.key / "0123"
+    ended_early.mkdir()
+    (ended_early / "run.json").write_text('{"apply": true}', encoding="ascii")
+    assert call(capsys, "clean", "--older-than-days", "0").out.startswith("2 spools removed")
+    assert not ended_early.exists()
 
 
 def test_help_describes_every_command(capsys: Capsys) -> None:

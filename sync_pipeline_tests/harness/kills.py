@@ -143,7 +143,7 @@ def _kill_when_there(
 
 def _is_there(project: Project, moment: Moment) -> bool:
     for folder in (project.storage / "spool" / project.key).glob("*"):
-        found = folder if moment.kind == "file" else project.home / "storage" / folder.name
+        found = folder if moment.kind == "file" else folder / "handles" / folder.name
         if _matches(found, moment.name):
             return True
     return False

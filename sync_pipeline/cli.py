@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -188,6 +189,19 @@ def probe(url: str, headers: tuple[str, ...], verbosity: str) -> int:  # noqa: A
     return serving.probe(url, {name.strip(): value.strip() for name, _, value in pairs})
 
 
+def _of_space(command: Callable[..., int]) -> Callable[..., int]:
+    """The options that name one environment of the local space's server."""
+    for name, default, text in (
+        ("environment", "master", "Created where absent."),
+        ("space", "local", "Its id, e.g. that of the space it is a copy of."),
+    ):
+        option = click.option(
+            f"--{name}", f"{name}_id", default=default, show_default=True, help=text
+        )
+        command = option(command)
+    return command
+
+
 @cli.group()
 def space() -> None:
     """The local space: rehearse a sync before touching the real one."""
@@ -199,31 +213,32 @@ def space() -> None:
 @click.option("--rate-limit", type=click.IntRange(1), help="Answer 429 above N requests/s.")
 @click.option("--model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--token", help="Take only this token; without it any is taken.")
-def serve(
-    host: str, port: int, rate_limit: int | None, model: Path | None, token: str | None
-) -> int:
+@_of_space
+def serve(rate_limit: int | None, **given: Any) -> int:
     """Serve the local space until interrupted."""
     from sync_pipeline.commands import serving  # noqa: PLC0415
 
-    return serving.serve_space(host, port, rate_limit=rate_limit, model=model, token=token)
+    return serving.serve_space(rate_limit=rate_limit or 0, **given)
 
 
 @space.command("import")
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def import_(path: Path) -> int:
+@_of_space
+def import_(path: Path, **given: str) -> int:
     """Import a contentful-export file."""
     from sync_pipeline.commands import serving  # noqa: PLC0415
 
-    return serving.import_space(path)
+    return serving.import_space(path, **given)
 
 
 @space.command()
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
-def export(path: Path) -> int:
+@_of_space
+def export(path: Path, **given: str) -> int:
     """Export the local space in the shape of contentful-export."""
     from sync_pipeline.commands import serving  # noqa: PLC0415
 
-    return serving.export_space(path)
+    return serving.export_space(path, **given)
 
 
 def main() -> NoReturn:

@@ -79,33 +79,23 @@ def _dagster() -> str:
     return str(beside) if beside.exists() else shutil.which("dagster") or "dagster"
 
 
-def serve_space(
-    host: str, port: int, *, rate_limit: int | None, model: Path | None, token: str | None
-) -> int:
-    """Serve the local space in the foreground until interrupted."""
-    environment = read_environment(os.environ, find_project_dir(Path.cwd()))
-    serve(
-        environment.storage_dir,
-        host=host,
-        port=port,
-        rate_limit=rate_limit or 0,
-        model=model,
-        token=token,
-    )
+def serve_space(**options: Any) -> int:
+    """Serve the local space in the foreground until interrupted; options as of `serve`."""
+    serve(read_environment(os.environ, find_project_dir(Path.cwd())).storage_dir, **options)
     return DONE
 
 
-def import_space(path: Path) -> int:
+def import_space(path: Path, *, space_id: str, environment_id: str) -> int:
     """Import a contentful-export file, or a model file, into the local space."""
     with _open_local_store() as store:
-        print(import_file(store, path))
+        print(import_file(store, path, space_id=space_id, environment_id=environment_id))
     return DONE
 
 
-def export_space(path: Path) -> int:
+def export_space(path: Path, *, space_id: str, environment_id: str) -> int:
     """Export the local space in the shape of contentful-export."""
     with _open_local_store() as store:
-        print(export_file(store, path))
+        print(export_file(store, path, space_id=space_id, environment_id=environment_id))
     return DONE
 
 

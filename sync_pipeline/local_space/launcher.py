@@ -28,7 +28,13 @@ from sync_pipeline.local_space.registration import (
     store_path,
 )
 from sync_pipeline.local_space.server import run_server
-from sync_pipeline.local_space.store import DEFAULT_SPACE, open_store
+from sync_pipeline.local_space.store import (
+    DEFAULT_ENVIRONMENT,
+    DEFAULT_SPACE,
+    create_environment,
+    create_space,
+    open_store,
+)
 
 DEFAULT_PORT = 8766
 _START_TIMEOUT_S = 30.0
@@ -146,6 +152,8 @@ def serve(
     rate_limit: int = 0,
     model: Path | None = None,
     token: str | None = None,
+    space_id: str = DEFAULT_SPACE,
+    environment_id: str = DEFAULT_ENVIRONMENT,
     echo: Callable[[str], None] = print,
 ) -> None:
     """Serve a space in the foreground until Ctrl-C (`sync-pipeline space serve`).
@@ -157,6 +165,8 @@ def serve(
         rate_limit: Requests per second; 0 for no limit.
         model: A file to import first.
         token: The only accepted bearer token; None accepts any.
+        space_id: Created where absent; those that were imported before are served too.
+        environment_id: Of that space; created where absent.
         echo: Prints a line.
 
     Raises:
@@ -173,15 +183,19 @@ def serve(
                 f"The local space of {storage} is being served already, at {running.url} "
                 f"(process {running.pid}): use that, or end it first."
             )
-        if model is not None:
-            with open_store(store_path(storage)) as store:
-                import_file(store, model)
+        with open_store(store_path(storage)) as store:
+            create_space(store, space_id, space_id)
+            create_environment(store, space_id, environment_id)
+            if model is not None:
+                import_file(store, model, space_id=space_id, environment_id=environment_id)
 
     def announce(url: str) -> None:
         echo(f"Local space at {url} (data in {store_path(storage)}). Ctrl-C ends it.")
         echo("To sync into it instead of Contentful, set:")
         echo(f"  export CONTENTFUL_CMA_URL={url}")
-        echo(f"  export CONTENTFUL_SPACE_ID={DEFAULT_SPACE}")
+        echo(f"  export CONTENTFUL_SPACE_ID={space_id}")
+        if environment_id != DEFAULT_ENVIRONMENT:
+            echo(f"  export CONTENTFUL_ENVIRONMENT_ID={environment_id}")
         echo(
             "  export CONTENTFUL_MANAGEMENT_TOKEN="
             + ("any-text" if token is None else "<the token you chose>")

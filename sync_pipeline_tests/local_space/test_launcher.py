@@ -297,6 +297,38 @@ def test_serving_in_the_foreground_prints_how_to_use_it_and_ends_on_interrupt(
 
 
 @pytest.mark.slow
+def test_a_copy_keeps_the_id_of_its_space(tmp_path: Path) -> None:
+    environ = {**os.environ, "SYNC_STORAGE_DIR": str(tmp_path)}
+    command = [sys.executable, "-u", "-m", "sync_pipeline.cli", "space"]
+    named = ["--space", "cfexampleapi", "--environment", "staging"]
+    done = subprocess.run(
+        [*command, "import", str(MODEL), *named], env=environ, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with subprocess.Popen(
+        [*command, "serve", "--port", "0", *named], env=environ, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(7)]
+        url = next(line.partition("=")[2].strip() for line in lines if "CMA_URL" in line)
+        with connection(url) as opened:
+            base = "/spaces/cfexampleapi/environments/staging"
+            assert send(opened, "GET", f"{base}/content_types")[1]["total"] > 0
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+    assert "  export CONTENTFUL_SPACE_ID=cfexampleapi\n" in lines
+    assert "  export CONTENTFUL_ENVIRONMENT_ID=staging\n" in lines
+    path = tmp_path / "after.json"
+    done = subprocess.run(
+        [*command, "export", str(path), *named], env=environ, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(path.read_text())["contentTypes"]
+
+
+@pytest.mark.slow
 def test_the_server_does_not_keep_entries_in_memory(storage: Path) -> None:
     psutil = pytest.importorskip("psutil")
     with running_space(storage, model=MODEL) as url:

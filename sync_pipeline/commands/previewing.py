@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,33 +35,47 @@ def preview(key: str, limit: int, *, as_json: bool) -> int:
     environment.storage_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="preview_", dir=environment.storage_dir) as folder:
         setting = preview_setting(config, environment, Path(folder) / "preview", limit)
-        outcomes, letters = _outcomes(setting)
+        found = _preview(setting)
     if as_json:
-        print(json.dumps([_value(outcome) for outcome in outcomes], default=str))
+        values = [_value(outcome) for outcome in found.outcomes]
+        values += [_value_of_letter(letter) for letter in found.letters]
+        print(json.dumps(values, default=str))
     else:
-        _print(outcomes, letters)
-    failed = letters or any(outcome.action == "failed" for outcome in outcomes)
+        _print(found)
+    failed = found.letters or any(outcome.action == "failed" for outcome in found.outcomes)
     return SOME_FAILED if failed else DONE
 
 
-def _outcomes(setting: Setting) -> tuple[list[Outcome], list[DeadLetter]]:
+@dataclass(slots=True)
+class _Preview:
+    """What would become of the records."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    #: Of records that cannot be mapped.
+    letters: list[DeadLetter] = field(default_factory=list)
+    filtered: int = 0
+    duplicates: int = 0
+
+
+def _preview(setting: Setting) -> _Preview:
     manifest = fetch(setting).manifest
     batches = tuple(unfinished_batches(setting.spool, manifest))
     reference = index(setting, batches)
-    outcomes: list[Outcome] = []
-    letters: list[DeadLetter] = []
+    found = _Preview()
     with (
         open_client(setting) as client,
         open_index(Path(reference.path), in_memory=False) as target_index,
         open_sync_ledger(setting) as ledger,
     ):
         for batch in batches:
-            transform(setting, batch)
-            letters += read_dead_letters(setting.spool.mapping_failures(batch.key))
+            transformed = transform(setting, batch)
+            found.filtered += transformed.filtered
+            found.duplicates += transformed.duplicates
+            found.letters += read_dead_letters(setting.spool.mapping_failures(batch.key))
             desired = read_desired(setting.spool.desired(batch.key))
             options = UpsertOptions(apply=False, publish=setting.options.publish)
-            outcomes += upsert_entries(client, target_index, desired, options, ledger)
-    return outcomes, letters
+            found.outcomes += upsert_entries(client, target_index, desired, options, ledger)
+    return found
 
 
 def _value(outcome: Outcome) -> dict[str, Any]:
@@ -76,14 +91,24 @@ def _value(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def _value_of_letter(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "key": letter.key,
+        "entry_id": "",
+        "action": "failed",
+        "changes": [],
+        "reason": f"{letter.field}: {letter.message}" if letter.field else letter.message,
+    }
+
+
 def _changes(outcome: Outcome) -> Iterator[tuple[str, Any, Any]]:
     for change in outcome.changes:
         yield f"{change.field}.{change.locale}", change.before, change.after
 
 
-def _print(outcomes: list[Outcome], letters: list[DeadLetter]) -> None:
+def _print(found: _Preview) -> None:
     console = Console(soft_wrap=False)
-    for outcome in outcomes:
+    for outcome in found.outcomes:
         console.print(
             f"{outcome.action}: {outcome.key} ({outcome.entry_id})", markup=False, highlight=False
         )
@@ -96,12 +121,16 @@ def _print(outcomes: list[Outcome], letters: list[DeadLetter]) -> None:
         for name, before, after in changes:
             table.add_row(name, _short(before), _short(after))
         console.print(table, markup=False)
-    for letter in letters:
+    for letter in found.letters:
         where = f" {letter.field}" if letter.field else ""
         console.print(
             f"failed: record {letter.ordinal} {letter.key}{where}: {letter.message}",
             style="red", markup=False,
         )  # fmt: skip
+    if found.filtered:
+        print(f"filtered: {found.filtered} records, which filterExpression leaves out")
+    if found.duplicates:
+        print(f"duplicates: {found.duplicates} records, merged into earlier ones with their key")
     print("Nothing was written.")
 
 

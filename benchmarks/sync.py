@@ -3,6 +3,7 @@
     python benchmarks/sync.py 10000 100000            # streaming, as in docs/performance.md
     python benchmarks/sync.py 28000 --mode streaming --mode regular
     python benchmarks/sync.py --huge 1000000          # one JSON array of about 1 GB, dry run
+    python benchmarks/sync.py --table 1000000         # a table of PostgreSQL, dry run
 
 Every run is a process of its own (`sync-pipeline run`), against a source and a local space on
 loopback without a rate limit, in a temporary folder.
@@ -26,22 +27,34 @@ from sync_pipeline.local_space.launcher import stop_space
 CONFIG = """\
 contentType: product
 contentKeyField: sku
-endPoint: "{{{{ config.SYNC_BENCHMARK_URL }}}}/{path}"
-{paging}
+{source}
 mapping:
   sku: "{{{{ row.id }}}}"
   name.en-US: "{{{{ row.name }}}}"
-  description.en-US: "{{{{ row.description[:200] }}}}"
   price: "{{{{ row.price }}}}"
-  stock: "{{{{ row.stock }}}}"
-  active: "{{{{ row.active }}}}"
-  category: "{{{{ row.category }}}}"
-  colour: "{{{{ row.colour | upper }}}}"
-  updated: "{{{{ row.updated }}}}"
-  tags: "{{{{ row.tags | join('|') }}}}"
+{mapping}
 target: {{space: local, model: space.json}}
 """
-PAGED = """resultsJsonPath: items
+OF_API = """\
+  description.en-US: "{{ row.description[:200] }}"
+  stock: "{{ row.stock }}"
+  active: "{{ row.active }}"
+  category: "{{ row.category }}"
+  colour: "{{ row.colour | upper }}"
+  updated: "{{ row.updated }}"
+  tags: "{{ row.tags | join('|') }}"
+"""
+OF_TABLE = """\
+  description.en-US: "{{ row.b }}"
+  stock: "{{ row.c }}"
+  active: "{{ row.e }}"
+  category: "{{ row.a }}"
+  colour: "{{ row.f | upper }}"
+  updated: "{{ row.t }}"
+  tags: "{{ row.g }}"
+"""
+PAGED = """endPoint: "{{ config.SYNC_BENCHMARK_URL }}/products"
+resultsJsonPath: items
 pagination: {limitKey: limit, skipKey: offset, limitMax: 1000, totalPath: total}"""
 FIELDS = [
     ("sku", "Symbol", False), ("name", "Symbol", True), ("description", "Text", True),
@@ -83,10 +96,11 @@ def run(folder: Path, url: str, *options: str) -> dict[str, object]:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def write_project(folder: Path, path: str, paging: str) -> None:
+def write_project(folder: Path, source: str, mapping: str = OF_API) -> None:
     (folder / "configs").mkdir()
     (folder / "configs" / "space.json").write_text(json.dumps(MODEL))
-    (folder / "configs" / "products.yaml").write_text(CONFIG.format(path=path, paging=paging))
+    text = CONFIG.format(source=source, mapping=mapping)
+    (folder / "configs" / "products.yaml").write_text(text)
 
 
 def show(title: str, values: dict[str, object]) -> None:
@@ -104,7 +118,7 @@ def dry(total: int, mode: str) -> tuple[float, float]:
     """A dry run alone: memory and speed without the writes."""
     with tempfile.TemporaryDirectory() as name, running_source(total) as url:
         folder = Path(name)
-        write_project(folder, "products", PAGED)
+        write_project(folder, PAGED)
         try:
             values = run(folder, url, "--mode", mode)
         finally:
@@ -117,7 +131,7 @@ def paged(total: int, mode: str) -> tuple[float, float]:
     """First and second run; returns peak memory and seconds of the first."""
     with tempfile.TemporaryDirectory() as name, running_source(total) as url:
         folder = Path(name)
-        write_project(folder, "products", PAGED)
+        write_project(folder, PAGED)
         try:
             first = run(folder, url, "--apply", "--mode", mode)
             show(f"{mode}, first run", first)
@@ -137,9 +151,34 @@ def paged(total: int, mode: str) -> tuple[float, float]:
 def huge(records: int) -> None:
     with tempfile.TemporaryDirectory() as name, running_source(1) as url:
         folder = Path(name)
-        write_project(folder, f"huge?records={records}&padding=750", "")
+        path = f"huge?records={records}&padding=750"
+        write_project(folder, f'endPoint: "{{{{ config.SYNC_BENCHMARK_URL }}}}/{path}"')
         try:
             show("one JSON array, dry run", run(folder, url, "--mode", "streaming"))
+        finally:
+            stop_space(folder / "storage")
+
+
+def table(rows: int) -> None:
+    """A dry run over a table of PostgreSQL, which the tests' harness starts."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from benchmarks.read_database import TABLES  # noqa: PLC0415 - needs the path above
+    from sync_pipeline_tests.extract.database_servers import (  # noqa: PLC0415
+        PASSWORD,
+        running_postgresql,
+    )
+
+    with tempfile.TemporaryDirectory() as name, running_postgresql() as server:
+        server.run(TABLES[server.provider].format(rows=rows))
+        os.environ["SYNC_PASSWORD"] = PASSWORD
+        folder = Path(name)
+        source = f"""sourceType: database
+provider: {server.provider}
+connectionString: {json.dumps(server.connection_string)}
+query: SELECT * FROM item ORDER BY id"""
+        write_project(folder, source, OF_TABLE)
+        try:
+            show("PostgreSQL, dry run", run(folder, "", "--mode", "streaming"))
         finally:
             stop_space(folder / "storage")
 
@@ -150,6 +189,7 @@ if __name__ == "__main__":
     parser.add_argument("--mode", action="append", choices=["streaming", "regular"])
     parser.add_argument("--dry", action="store_true", help="dry runs only")
     parser.add_argument("--huge", type=int, metavar="RECORDS")
+    parser.add_argument("--table", type=int, metavar="ROWS")
     given = parser.parse_args()
     peaks, seconds = {}, {}
     for total in given.totals:
@@ -165,3 +205,5 @@ if __name__ == "__main__":
             print(f"streaming takes {ratio:.2f} times as long as regular (goal 1.10)")
     if given.huge:
         huge(given.huge)
+    if given.table:
+        table(given.table)

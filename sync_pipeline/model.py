@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta, timezone
+from functools import cached_property
 from typing import Any, Literal, Protocol, TypeAlias
 
 #: A source row: a JSON object, a CSV row (all text) or a database row (as `extract` documents its
@@ -120,7 +121,7 @@ class Field:
     omitted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: `_by_id` is kept, and asked for every value that is compared
 class ContentType:
     """An activated content type."""
 
@@ -131,7 +132,11 @@ class ContentType:
 
     def field(self, field_id: str) -> Field | None:
         """The field with that id, or None."""
-        return next((candidate for candidate in self.fields if candidate.id == field_id), None)
+        return self._by_id.get(field_id)
+
+    @cached_property
+    def _by_id(self) -> dict[str, Field]:
+        return {field.id: field for field in self.fields}
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,19 +168,11 @@ class TargetModel:
 
 
 class EntryLookup(Protocol):
-    """What templates and enumerations may ask of the space. Reads whole content types once, never
-    per record.
-    """
+    """What templates and enumerations may ask of the space: whole content types, never a record."""
 
     def entries(self, content_type: str, query: str = "") -> Iterator[Mapping[str, Any]]:
         """Entries as `{"id": sys.id, field: {locale: value}, ...}`, ordered by display field, then
         id.
-        """
-        ...
-
-    def ids_by_value(self, content_type: str, field_id: str) -> Mapping[str, str]:
-        """`{value of the field in the default locale: entry id}` over all entries; cached for the
-        run.
         """
         ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -25,10 +26,10 @@ from sync_pipeline.config.loading import LoadedConfigs, load_configs
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.schema import build_json_schema
 from sync_pipeline.errors import UsageError
-from sync_pipeline.load.lookup import SpaceLookup
 from sync_pipeline.model import DeadLetter, utc_now
+from sync_pipeline.stages.lookup import compile_run_mapping
 from sync_pipeline.stages.setting import fetch_target, open_client, preview_setting
-from sync_pipeline.transform import check_templates, compile_mapping
+from sync_pipeline.transform import check_templates
 from sync_pipeline.transform.samples import run_samples
 
 #: Dead letters printed for one batch; `--json` prints all.
@@ -174,13 +175,12 @@ def _check_automation(config: SyncConfig) -> None:
 def _check_online(config: SyncConfig) -> dict[str, str]:
     """The mapping against the content type, then the file's own samples."""
     environment = prepare()
-    setting = preview_setting(config, environment, environment.storage_dir / "check")
-    with open_client(setting) as client:
-        target = fetch_target(client, config)
-        mapper = compile_mapping(
-            config, target, variables=environment.template_variables, lookup=SpaceLookup(client)
-        )
-        failures = run_samples(mapper, config)
+    environment.storage_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="check_", dir=environment.storage_dir) as folder:
+        setting = preview_setting(config, environment, Path(folder))
+        with open_client(setting) as client:
+            target = fetch_target(client, config)
+        failures = run_samples(compile_run_mapping(setting, target).mapper, config)
     if not failures:
         return {}
     return {config.key: "; ".join(str(failure) for failure in failures)}

@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl
 
 from sync_pipeline.errors import SpaceError, UsageError
 from sync_pipeline.load.client import SpaceClient, raise_unexpected
-from sync_pipeline.load.model_reader import fetch_locales, read_content_type, suggest_content_type
+from sync_pipeline.load.model_reader import read_content_type, suggest_content_type
 from sync_pipeline.load.paging import read_entries
-from sync_pipeline.model import ContentType, canonical_key
+from sync_pipeline.model import ContentType
 
 _ORDERABLE = frozenset({"Symbol", "Integer", "Number", "Date", "Boolean"})
 _OURS = frozenset({"skip", "limit", "content_type", "order", "select"})
@@ -28,8 +28,6 @@ class SpaceLookup:
         self._client = client
         self._lock = threading.RLock()
         self._content_types: dict[str, ContentType] = {}
-        self._default_locale: str | None = None
-        self._ids_by_value: dict[tuple[str, str], Mapping[str, str]] = {}
 
     def entries(self, content_type: str, query: str = "") -> Iterator[Mapping[str, Any]]:
         """Yield entries as `{"id": sys.id, field: {locale: value}}`, page by page.
@@ -52,44 +50,6 @@ class SpaceLookup:
         params = {"content_type": content_type, "order": order, **_read_query(query)}
         for body in self._read(params, content_type):
             yield {"id": str(body["sys"]["id"]), **(body.get("fields") or {})}
-
-    def ids_by_value(self, content_type: str, field_id: str) -> Mapping[str, str]:
-        """`{value of the field in the default locale: entry id}`; read once, then from memory.
-
-        Of several entries with one value the oldest counts.
-
-        Raises:
-            UsageError: There is no such content type or field.
-            SpaceError: The space refuses us or cannot be reached.
-        """
-        with self._lock:
-            known = self._ids_by_value.get((content_type, field_id))
-            if known is None:
-                known = self._fetch_ids(content_type, field_id)
-                self._ids_by_value[content_type, field_id] = known
-            return known
-
-    def _fetch_ids(self, content_type: str, field_id: str) -> Mapping[str, str]:
-        model = self._content_type(content_type)
-        if model.field(field_id) is None:
-            known = ", ".join(field.id for field in model.fields)
-            raise UsageError(
-                f"The content type {content_type!r} has no field {field_id!r} to look entries up "
-                f"by. It has {known}."
-            )
-        locale = self._locale()
-        params = {
-            "content_type": content_type,
-            "select": f"sys.id,fields.{field_id}",
-            "order": "sys.createdAt,sys.id",
-        }
-        ids: dict[str, str] = {}
-        for body in self._read(params, content_type):
-            value = ((body.get("fields") or {}).get(field_id) or {}).get(locale)
-            key = canonical_key(value)
-            if key:
-                ids.setdefault(key, str(body["sys"]["id"]))
-        return ids
 
     def _read(
         self, params: Mapping[str, str | int], content_type: str
@@ -123,14 +83,6 @@ class SpaceLookup:
             known = read_content_type(answer.mapping)
             self._content_types[content_type_id] = known
             return known
-
-    def _locale(self) -> str:
-        with self._lock:
-            if self._default_locale is None:
-                self._default_locale = next(
-                    locale.code for locale in fetch_locales(self._client) if locale.default
-                )
-            return self._default_locale
 
 
 def _read_query(query: str) -> dict[str, str]:

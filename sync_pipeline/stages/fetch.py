@@ -22,7 +22,7 @@ from sync_pipeline.errors import MemoryBoundError
 from sync_pipeline.extract import open_source
 from sync_pipeline.memory import memory_bound_mb, rss_mb
 from sync_pipeline.model import Page, Source
-from sync_pipeline.stages.lookup import open_lookup
+from sync_pipeline.stages.lookup import compile_run_mapping
 from sync_pipeline.stages.setting import (
     Setting,
     fetch_target,
@@ -31,7 +31,7 @@ from sync_pipeline.stages.setting import (
     target_name,
     write_target_model,
 )
-from sync_pipeline.transform import Mapper, compile_mapping
+from sync_pipeline.transform import Mapper
 
 #: `mode: auto` streams from here on (the seed: "regular mode when dataset size < 5,000").
 AUTO_STREAMS_ABOVE = 5_000
@@ -62,11 +62,9 @@ def fetch(setting: Setting, on_page: Callable[[Progress], None] = lambda _: None
         MemoryBoundError: A regular run would pass SYNC_MAX_MEMORY_MB.
         SpoolError: The disk is full.
     """
-    with open_client(setting) as client, open_lookup(setting) as lookup:
+    with open_client(setting) as client:
         target = fetch_target(client, setting.config)
-        mapper = compile_mapping(
-            setting.config, target, variables=setting.environment.template_variables, lookup=lookup
-        )
+        mapping = compile_run_mapping(setting, target)
         facts = _open_facts(setting)
         write_target_model(setting.spool, target)
         manifest = read_manifest(setting.spool)
@@ -75,16 +73,15 @@ def fetch(setting: Setting, on_page: Callable[[Progress], None] = lambda _: None
                 setting.config,
                 variables=setting.environment.template_variables,
                 cache_dir=setting.storage_dir / "cache" if setting.options.use_file_cache else None,
-                lookup=lookup,
+                lookup=mapping.lookup,
                 limit=setting.options.limit,
                 log=setting.log,
             )
             try:
-                manifest = _spool_pages(setting, source, mapper, facts, on_page)
+                manifest = _spool_pages(setting, source, mapping.mapper, facts, on_page)
             finally:
                 source.close()
-        requests = client.requests
-    requests += lookup.requests
+        requests = client.requests + mapping.lookup.requests
     spent = read_json(setting.spool.root / "fetch.json") or {"requests": 0}
     write_json(setting.spool.root / "fetch.json", {"requests": spent["requests"] + requests})
     return Fetched(manifest, str(manifest.run["mode"]), requests)

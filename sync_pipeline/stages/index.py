@@ -10,8 +10,8 @@ from sync_pipeline.batches.reading import read_keys
 from sync_pipeline.batches.seen import count_keys
 from sync_pipeline.load.index import build_index
 from sync_pipeline.model import BatchRef
+from sync_pipeline.stages.lookup import run_mapping
 from sync_pipeline.stages.setting import Setting, open_client, read_target_model
-from sync_pipeline.transform import compile_mapping
 
 #: Keys held by several entries that are named in the log.
 DUPLICATES_NAMED = 20
@@ -44,13 +44,10 @@ def index(setting: Setting, batches: Sequence[BatchRef], *, name: str = "") -> I
     target = read_target_model(setting.spool)
     path = setting.spool.root / ".".join(filter(None, ("index", setting.run_id, name, "sqlite")))
     with open_client(setting) as client:
-        mapper = compile_mapping(
-            setting.config, target, variables=setting.environment.template_variables, lookup=None
-        )
         summary = build_index(
             client,
             target,
-            mapper.mapped_fields,
+            run_mapping(setting).mapper.mapped_fields,
             setting.config.key_field_id,
             path,
             keys=_keys(batches),

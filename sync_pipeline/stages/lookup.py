@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from sync_pipeline.batches.reading import read_lines, write_lines
 from sync_pipeline.load.lookup import SpaceLookup
-from sync_pipeline.stages.setting import Setting, open_client
+from sync_pipeline.model import TargetModel
+from sync_pipeline.stages.setting import Setting, open_client, read_target_model
+from sync_pipeline.transform import Mapper, compile_mapping
 
 
 class RunLookup:
@@ -18,10 +22,8 @@ class RunLookup:
     Opens a connection only when something is asked that no step has asked before.
     """
 
-    def __init__(self, setting: Setting, stack: ExitStack) -> None:
+    def __init__(self, setting: Setting) -> None:
         self._setting = setting
-        self._stack = stack
-        self._lookup: SpaceLookup | None = None
         #: Requests to the space so far.
         self.requests = 0
 
@@ -30,24 +32,53 @@ class RunLookup:
         digest = hashlib.sha256(f"{content_type}\n{query}".encode()).hexdigest()[:16]
         path = self._setting.spool.root / f"lookup.{self._setting.run_id}.{digest}.jsonl"
         if not path.exists():
-            found = self._space().entries(content_type, query)
-            write_lines(path, (dict(entry) for entry in found))
+            with open_client(self._setting) as client:
+                try:
+                    found = SpaceLookup(client).entries(content_type, query)
+                    write_lines(path, (dict(entry) for entry in found))
+                finally:
+                    self.requests += client.requests
         yield from read_lines(path)
 
-    def ids_by_value(self, content_type: str, field_id: str) -> Mapping[str, str]:
-        """`{value of the field in the default locale: entry id}` over all entries."""
-        return self._space().ids_by_value(content_type, field_id)
 
-    def _space(self) -> SpaceLookup:
-        if self._lookup is None:
-            client = self._stack.enter_context(open_client(self._setting))
-            self._stack.callback(lambda: setattr(self, "requests", client.requests))
-            self._lookup = SpaceLookup(client)
-        return self._lookup
+@dataclass(frozen=True, slots=True)
+class RunMapping:
+    """The mapping of a run, compiled, with what it asks of the space."""
+
+    mapper: Mapper
+    lookup: RunLookup
 
 
-@contextmanager
-def open_lookup(setting: Setting) -> Iterator[RunLookup]:
-    """A lookup for one step; its `requests` are counted when the block has ended."""
-    with ExitStack() as stack:
-        yield RunLookup(setting, stack)
+def compile_run_mapping(setting: Setting, target: TargetModel) -> RunMapping:
+    """Compile the mapping against a content type.
+
+    Raises:
+        UsageError: The mapping does not fit the content type, or a variable is missing.
+    """
+    lookup = RunLookup(setting)
+    variables = setting.environment.template_variables
+    mapper = compile_mapping(setting.config, target, variables=variables, lookup=lookup)
+    return RunMapping(mapper, lookup)
+
+
+def run_mapping(setting: Setting) -> RunMapping:
+    """The mapping of a run whose target was read; compiled once in this process, not once a batch.
+
+    So is what it has found in the space: the batches of a run share it.
+    """
+    return _run_mapping(_Run(setting.run_id, setting.spool.root, id(setting.config), setting))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What a compiled mapping depends on. Holding the setting keeps the id of its config taken."""
+
+    run_id: str
+    root: Path
+    config_id: int
+    setting: Setting = field(compare=False)
+
+
+@lru_cache(maxsize=1)
+def _run_mapping(run: _Run) -> RunMapping:
+    return compile_run_mapping(run.setting, read_target_model(run.setting.spool))

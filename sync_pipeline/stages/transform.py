@@ -8,9 +8,8 @@ from typing import Any
 
 from sync_pipeline.batches.reading import encode_desired, read_batch, write_lines
 from sync_pipeline.model import BatchRef, DeadLetter, DesiredEntry, SpooledRecord
-from sync_pipeline.stages.lookup import open_lookup
-from sync_pipeline.stages.setting import Setting, build_letter_redactor, read_target_model
-from sync_pipeline.transform import compile_mapping
+from sync_pipeline.stages.lookup import run_mapping
+from sync_pipeline.stages.setting import Setting, build_letter_redactor
 
 #: Conflicts that are named in the log; all are counted.
 CONFLICTS_NAMED = 5
@@ -40,28 +39,25 @@ def transform(setting: Setting, batch: BatchRef) -> Transformed:
     Raises:
         SpoolError: The batch is gone or damaged, or the disk is full.
     """
-    target = read_target_model(setting.spool)
+    mapping = run_mapping(setting)
+    asked_before = mapping.lookup.requests
     tally = _Tally()
     redact = build_letter_redactor(setting)
     dead: list[DeadLetter] = []
-    with open_lookup(setting) as lookup:
-        mapper = compile_mapping(
-            setting.config, target, variables=setting.environment.template_variables, lookup=lookup
-        )
 
-        def desired() -> Iterator[dict[str, Any]]:
-            for result in mapper.map_records(tally.count(read_batch(batch))):
-                if isinstance(result, DesiredEntry):
-                    tally.add(result)
-                    _name_conflicts(setting, tally, result)
-                    yield encode_desired(result)
-                elif isinstance(result, DeadLetter):
-                    dead.append(redact(result))
-                else:
-                    tally.filtered += 1
+    def desired() -> Iterator[dict[str, Any]]:
+        for result in mapping.mapper.map_records(tally.count(read_batch(batch))):
+            if isinstance(result, DesiredEntry):
+                tally.add(result)
+                _name_conflicts(setting, tally, result)
+                yield encode_desired(result)
+            elif isinstance(result, DeadLetter):
+                dead.append(redact(result))
+            else:
+                tally.filtered += 1
 
-        write_lines(setting.spool.desired(batch.key), desired())
-        write_lines(setting.spool.mapping_failures(batch.key), (asdict(item) for item in dead))
+    write_lines(setting.spool.desired(batch.key), desired())
+    write_lines(setting.spool.mapping_failures(batch.key), (asdict(item) for item in dead))
     return Transformed(
         batch=batch,
         run_id=setting.run_id,
@@ -71,7 +67,7 @@ def transform(setting: Setting, batch: BatchRef) -> Transformed:
         duplicates=tally.duplicates,
         failed=len(dead),
         conflicts=tally.conflicts,
-        space_requests=lookup.requests,
+        space_requests=mapping.lookup.requests - asked_before,
     )
 
 

@@ -1,16 +1,17 @@
-"""What templates ask of the space, answered from whole content types that are read once.
+"""What templates ask of the space, answered from whole content types, read entry by entry.
 
-A look-up never costs a request per record: the first question about a content type reads all of
-it, for this run, whatever the number of records.
+A look-up never costs a request per record: the first question about a content type and field goes
+through all entries, for this run, whatever the number of records. Of each entry only the values in
+question are kept.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from threading import Lock
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from sync_pipeline.errors import RecordError
 from sync_pipeline.model import EntryLookup, canonical_key
@@ -18,11 +19,6 @@ from sync_pipeline.templating.text import template_error
 
 _T = TypeVar("_T")
 _KM_PER_DEGREE = 6371.0088 * math.pi / 180
-
-
-class _Match(NamedTuple):
-    key: str
-    entry: Mapping[str, Any]
 
 
 class SpaceAnswers:
@@ -74,35 +70,33 @@ class SpaceAnswers:
             for place_lat, place_lon in places
         )
 
-    def find(self, content_type: str, field: str, value: str) -> Mapping[str, Any] | None:
-        """The entry with that value in a field, ignoring case; the first where there are more."""
+    def find(self, content_type: str, field: str, value: str, returned: str) -> str | None:
+        """Of the entry with that value in a field, ignoring case, the value of another as text.
 
-        def read() -> dict[str, Mapping[str, Any]]:
-            found: dict[str, Mapping[str, Any]] = {}
+        Args:
+            content_type: Of the entries.
+            field: Whose value is compared; of several entries the first counts.
+            value: What it must be.
+            returned: Field whose value is wanted; `$id` for the entry's id.
+        """
+
+        def read() -> dict[str, str]:
+            found: dict[str, str] = {}
             for entry in self._entries(content_type):
                 key = self._value(entry, field)
                 if key is not None:
-                    found.setdefault(canonical_key(key).casefold(), entry)
+                    text = canonical_key(self._value(entry, returned))
+                    found.setdefault(canonical_key(key).casefold(), text)
             return found
 
-        answer: Mapping[str, Any] | None = self._once(("find", content_type, field), read).get(
-            value.casefold()
-        )
-        return answer
+        return self._once(("find", content_type, field, returned), read).get(value.casefold())
 
-    def value(self, entry: Mapping[str, Any], field: str) -> Any:
-        """The value of a field of an entry; `$id` is its id."""
-        return self._value(entry, field)
-
-    def _entries(self, content_type: str) -> list[Mapping[str, Any]]:
-        def read() -> list[Mapping[str, Any]]:
-            if self._lookup is None:
-                raise template_error(
-                    "functions that look into the space are not available in this template"
-                )
-            return list(self._lookup.entries(content_type))
-
-        return self._read_once(("entries", content_type), read)
+    def _entries(self, content_type: str) -> Iterator[Mapping[str, Any]]:
+        if self._lookup is None:
+            raise template_error(
+                "functions that look into the space are not available in this template"
+            )
+        return self._lookup.entries(content_type)
 
     def _value(self, entry: Mapping[str, Any], field: str) -> Any:
         if field.casefold() in {"$id", "sys.id"}:
@@ -116,15 +110,11 @@ class SpaceAnswers:
         return next((value for value in values.values() if value is not None), None)
 
     def _once(self, question: Hashable, read: Callable[[], _T]) -> _T:
-        with self._lock:
-            return self._read_once(question, read)
-
-    def _read_once(self, question: Hashable, read: Callable[[], _T]) -> _T:
-        # The lock is held: threads that ask the same wait for one answer instead of reading twice.
-        if question not in self._answers:
-            self._answers[question] = read()
-        answer: _T = self._answers[question]
-        return answer
+        with self._lock:  # threads that ask the same wait for one answer instead of reading twice
+            if question not in self._answers:
+                self._answers[question] = read()
+            answer: _T = self._answers[question]
+            return answer
 
 
 def lookup_list(
@@ -153,12 +143,12 @@ def lookup_list(
     keys = [piece.strip() for piece in text.split(",") if piece.strip()]
     results = []
     for key in keys:
-        entry = answers.find(content_type, match_field, key)
-        if entry is None and default:
-            entry = answers.find(content_type, match_field, default.strip())
-        if entry is None:
+        found = answers.find(content_type, match_field, key, return_field)
+        if found is None and default:
+            found = answers.find(content_type, match_field, default.strip(), return_field)
+        if found is None:
             raise _unknown(key, content_type, match_field, default)
-        results.append(canonical_key(answers.value(entry, return_field)))
+        results.append(found)
     return ",".join(sorted(results))
 
 

@@ -29,9 +29,6 @@ class Entries:
         self.asked.append((content_type, query))
         return iter(self.types[content_type])
 
-    def ids_by_value(self, content_type, field_id):
-        raise NotImplementedError
-
 
 def lookup():
     return Entries(country=COUNTRIES, city=CITIES)

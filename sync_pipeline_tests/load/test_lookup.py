@@ -51,26 +51,13 @@ def test_entries_are_streamed_page_by_page(lookup: EntryLookup, space: SpaceStat
     assert space.count("GET", "^/entries$") == 3
 
 
-def test_ids_by_value_are_read_once(lookup: EntryLookup, space: SpaceState) -> None:
-    space.add_entry("z", {"sku": {"en-US": "A"}})
-    space.add_entry("a", {"sku": {"en-US": "A"}})
-    space.add_entry("n", {"sku": {"de-DE": "only German"}, "price": {"en-US": 7.0}})
-    assert lookup.ids_by_value("product", "sku") == {"A": "z"}
-    assert lookup.ids_by_value("product", "price") == {"7": "n"}
-    before = len(space.requests)
-    assert lookup.ids_by_value("product", "sku") == {"A": "z"}
-    assert len(space.requests) == before
-
-
 @pytest.mark.parametrize(
     ("ask", "said"),
     [
         (lambda found: list(found.entries("prodct")), "Did you mean 'product'"),
-        (lambda found: found.ids_by_value("prodct", "sku"), "Did you mean 'product'"),
-        (lambda found: found.ids_by_value("product", "nope"), "no field 'nope'.*sku"),
         (lambda found: list(found.entries("product", "limit=5")), "'limit' is set by the sync"),
     ],
-    ids=["content type", "content type by value", "field", "query"],
+    ids=["content type", "query"],
 )
 def test_what_does_not_exist_is_named(lookup: EntryLookup, ask, said: str) -> None:
     with pytest.raises(UsageError, match=said):

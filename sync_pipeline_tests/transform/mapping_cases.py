@@ -112,6 +112,3 @@ class Entries:
         del query
         self.reads.append(content_type)
         return iter(self._entries[content_type])
-
-    def ids_by_value(self, content_type: str, field_id: str) -> Mapping[str, str]:
-        raise NotImplementedError

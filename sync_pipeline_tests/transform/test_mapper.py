@@ -307,7 +307,7 @@ def test_records_are_taken_one_at_a_time_and_only_their_entries_are_held() -> No
     assert (entry.ordinal, entry.merged, entry.fields["name"]["en-US"]) == (0, 4, "0")
 
 
-def test_the_space_is_read_once_however_many_records_ask() -> None:
+def test_the_space_is_read_once_a_question_however_many_records_ask() -> None:
     lookup = Entries(brand=[{"id": "b1", "code": {"en-US": "ACME"}}])
     mapper = make_mapper(
         {
@@ -319,7 +319,7 @@ def test_the_space_is_read_once_however_many_records_ask() -> None:
     )
     assert lookup.reads == []
     results = map_rows(mapper, [{"id": n, "brand": "ACME" if n % 2 else "x"} for n in range(50)])
-    assert lookup.reads == ["brand"]
+    assert lookup.reads == ["brand", "brand"]
     entries = [result for result in results if isinstance(result, DesiredEntry)]
     assert {entry.fields["brand"]["en-US"]["sys"]["id"] for entry in entries} == {"b1"}
     assert [entry.fields["active"]["en-US"] for entry in entries[:2]] == [False, True]

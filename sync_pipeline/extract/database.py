@@ -44,7 +44,8 @@ _EXTRAS: Final = {"postgresql": "postgresql", "mysql": "mysql", "sqlserver": "sq
 _REASON_LENGTH: Final = 300
 #: Another attempt to connect would be refused as well.
 _REFUSED: Final = re.compile(
-    r"authenticat|password|denied|login failed|does not exist|unknown database|pg_hba"
+    r"authenticat|password|denied|login failed|unknown database|pg_hba|cannot open database"
+    r"|(?<!unavailable or )does not exist"  # the other one is FreeTDS's for "no connection"
     r"|unable to open|unexpected keyword|invalid connection option",
     re.IGNORECASE,
 )
@@ -372,10 +373,14 @@ def _columns(result: CursorResult[Any], where: str) -> list[str]:
 def _reason(err: Exception) -> str:
     """The driver's own words in one line."""
     cause: Any = err.orig if isinstance(err, exc.DBAPIError) and err.orig is not None else err
-    text = str(cause.args[-1] if getattr(cause, "args", ()) else cause)
+    said = cause.args[-1] if getattr(cause, "args", ()) else cause
+    if isinstance(said, tuple) and said:  # pymssql: ((number, text in bytes),)
+        said = said[-1]
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
     if isinstance(cause, exc.SQLAlchemyError):
         text = str(cause).partition("\n(Background")[0]
-    line = " ".join(text.split()) or type(cause).__name__
+    lines = dict.fromkeys(text.splitlines())  # FreeTDS says everything twice
+    line = " ".join(" ".join(lines).split()) or type(cause).__name__
     return line if len(line) <= _REASON_LENGTH else line[: _REASON_LENGTH - 3] + "..."
 
 

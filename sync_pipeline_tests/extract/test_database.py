@@ -297,15 +297,21 @@ def test_a_missing_driver_names_the_extra_to_install(
     assert extra in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("provider", "driver"),
+    [("postgresql", "psycopg"), ("mysql", "pymysql"), ("sqlserver", "pymssql")],
+)
 def test_a_database_that_cannot_be_reached_is_an_error_worth_another_attempt(
-    tmp_path: Path,
+    tmp_path: Path, provider: str, driver: str
 ) -> None:
-    pytest.importorskip("psycopg")
-    text = f"Host=127.0.0.1;Port={unused_port()};Database=d;Username=u;Password=s3cret-word"
-    sync = config(tmp_path, provider="postgresql", connection_string=text)
+    pytest.importorskip(driver)
+    text = f"Server=127.0.0.1;Port={unused_port()};Database=d;User Id=u;Password=s3cret-word"
+    sync = config(tmp_path, provider=provider, connection_string=text)
     with pytest.raises(SourceError, match="cannot connect") as caught:
         pages_of(sync)
     assert caught.value.retryable
+    assert "refused" in str(caught.value)
+    assert "b'" not in str(caught.value)
     assert "s3cret-word" not in str(caught.value)
 
 

@@ -19,7 +19,7 @@ _SECOND_POLL_S = 0.5
 _LONGEST_POLL_S = 4.0
 _LONGEST_FIRST_POLL_S = 30.0
 #: After that an action counts as lost; its entries are looked at one by one.
-_GIVE_UP_S = 300.0
+GIVE_UP_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def await_action(client: SpaceClient, accepted: Answer, usual_s: float = 0.0) ->
                 error if isinstance(error, Mapping) else None,
                 answer.request_id,
             )
-        if not answer.is_ok or not action_id or waited_s >= _GIVE_UP_S:
+        if not answer.is_ok or not action_id or waited_s >= GIVE_UP_S:
             return BulkAction("unknown", waited_s, request_id=answer.request_id)
         client.sleep(pause_s)
         waited_s += pause_s

@@ -18,6 +18,7 @@ from typing import Literal
 
 from sync_pipeline.load.answer import Answer, describe_error
 from sync_pipeline.load.bulk_action import (
+    GIVE_UP_S,
     BulkAction,
     await_action,
     is_unresolved_link,
@@ -99,7 +100,7 @@ class Publisher:
 
     @property
     def has_bulk(self) -> bool:
-        """Whether the space offers bulk actions, as far as is known."""
+        """Whether the space offers bulk actions and ends them, as far as is known."""
         return self._has_bulk
 
     @property
@@ -113,7 +114,7 @@ class Publisher:
         return self._usual_s
 
     def learn(self, *, seconds: float | None = None, has_bulk: bool | None = None) -> None:
-        """Remember how long an action took, or that there are none."""
+        """Remember how long an action took, or that there are none to be had."""
         with self._lock:
             if seconds is not None:
                 self._usual_s = 0.9 * seconds
@@ -153,18 +154,22 @@ class _Work:
             elif action.status == "failed":
                 self._drop_culprits(items, action, rounds, pauses)
             else:
-                self._recheck(items, rounds, pauses)
+                if action.waited_s >= GIVE_UP_S:
+                    self._do_without("has not ended a bulk action in five minutes")
+                # Halves would be actions again, which may not end either.
+                self._publish_singly(items)
         elif answer.status in {403, 404}:
-            self.client.log.info(
-                "The space offers no bulk publishing (%s); publishing entries one by one",
-                answer.status,
-            )
-            self.publisher.learn(has_bulk=False)
+            self._do_without(f"offers no bulk publishing ({answer.status})")
             self._publish_singly(items)
         elif answer.status in {400, 409}:
             self._recheck(items, rounds, pauses)
         else:
             self._halve(items, rounds, pauses)
+
+    def _do_without(self, reason: str) -> None:
+        """No bulk actions from here on."""
+        self.client.log.info("The space %s; publishing entries one by one", reason)
+        self.publisher.learn(has_bulk=False)
 
     def _halve(self, items: Sequence[PublishItem], rounds: int, pauses: int) -> None:
         middle = len(items) // 2

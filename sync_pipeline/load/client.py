@@ -47,7 +47,8 @@ PATCH_JSON = "application/json-patch+json"
 MAX_ATTEMPTS = 9
 #: Attempts of one request that the rate limit refuses; each waits as long as the space says.
 MAX_RATE_LIMITED = 30
-#: Server errors in a row, over all threads, after which the space counts as down.
+#: Server errors in a row, over all threads, after which the space counts as down; more with many
+#: requests in flight, so that an outage must outlast their attempts.
 MAX_FAILURES_IN_A_ROW = 60
 _MAX_BACKOFF_S = 4.0
 _CONNECT_TIMEOUT_S = 10.0
@@ -354,10 +355,10 @@ class SpaceClient:
     def _count_failure(self, answer: Answer) -> None:
         with self._lock:
             self._failures_in_a_row += 1
-            is_down = self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW
-        if is_down:
+            failures = self._failures_in_a_row
+        if failures >= max(MAX_FAILURES_IN_A_ROW, MAX_ATTEMPTS * self.settings.concurrency):
             raise self._give_up(
-                f"The {self.space_text} failed {MAX_FAILURES_IN_A_ROW} times in a row "
+                f"The {self.space_text} failed {failures} times in a row "
                 f"(last: {answer.error_id}). Start the run again once it is up; what was written "
                 "stays and is not written twice.",
                 answer,

@@ -13,7 +13,6 @@ from pydantic import SecretStr
 from sync_pipeline.errors import EnvironmentVariableError, SpaceError
 from sync_pipeline.load.client import (
     MAX_ATTEMPTS,
-    MAX_FAILURES_IN_A_ROW,
     SpaceClient,
     SpaceSettings,
 )
@@ -338,14 +337,17 @@ def test_a_timeout_makes_a_write_ambiguous(fake_time: FakeTime) -> None:
     assert (answer.is_ambiguous, answer.message) == (True, "timeout")
 
 
-def test_a_space_that_fails_everything_counts_as_down(
-    client: SpaceClient, space: SpaceState
+@pytest.mark.parametrize(("in_flight", "failures"), [(1, 60), (8, 72), (32, 288)])
+def test_a_space_counts_as_down_when_it_outlasts_the_attempts_of_all_requests_in_flight(
+    space: SpaceState, fake_time: FakeTime, in_flight: int, failures: int
 ) -> None:
     space.faults = lambda _: Fault(500)
-    for _ in range(MAX_FAILURES_IN_A_ROW - 1):
-        assert patch(client).is_ambiguous
-    with pytest.raises(SpaceError, match="in a row"):
-        patch(client)
+    settings = settings_for(space.url, concurrency=in_flight)
+    with SpaceClient(settings, sleep=fake_time.sleep) as client:
+        for _ in range(failures - 1):
+            assert patch(client).is_ambiguous
+        with pytest.raises(SpaceError, match=f"{failures} times in a row"):
+            patch(client)
 
 
 def test_each_thread_has_a_connection_of_its_own_and_keeps_it(

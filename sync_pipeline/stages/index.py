@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sync_pipeline.batches.layout import read_json, write_json
-from sync_pipeline.batches.reading import read_keys
+from sync_pipeline.batches.reading import read_batch, read_keys
 from sync_pipeline.batches.seen import count_keys
 from sync_pipeline.load.index import build_index
 from sync_pipeline.model import BatchRef
 from sync_pipeline.stages.lookup import run_mapping
 from sync_pipeline.stages.setting import Setting, open_client, read_target_model
+from sync_pipeline.transform import Mapper
 
 #: Keys held by several entries that are named in the log.
 DUPLICATES_NAMED = 20
@@ -43,17 +44,20 @@ def index(setting: Setting, batches: Sequence[BatchRef], *, name: str = "") -> I
     """
     target = read_target_model(setting.spool)
     path = setting.spool.root / ".".join(filter(None, ("index", setting.run_id, name, "sqlite")))
+    mapping = run_mapping(setting)
+    asked_before = mapping.lookup.requests
     with open_client(setting) as client:
         summary = build_index(
             client,
             target,
-            run_mapping(setting).mapper.mapped_fields,
+            mapping.mapper.mapped_fields,
             setting.config.key_field_id,
             path,
-            keys=_keys(batches),
+            keys=_keys(setting, mapping.mapper, batches),
             key_count=min(count_keys(setting.spool.seen), _records(batches)),
         )
         requests = client.requests
+    requests += mapping.lookup.requests - asked_before
     spent = read_json(setting.spool.root / "index.json") or {"requests": 0}
     write_json(setting.spool.root / "index.json", {"requests": spent["requests"] + requests})
     for found in summary.duplicates[:DUPLICATES_NAMED]:
@@ -69,7 +73,17 @@ def _records(batches: Sequence[BatchRef]) -> int:
     return sum(ref.records for ref in batches)
 
 
-def _keys(batches: Sequence[BatchRef]) -> Iterator[str]:
-    """Different keys within a batch are unique over all batches: a key lives in one batch only."""
+def _keys(setting: Setting, mapper: Mapper, batches: Sequence[BatchRef]) -> Iterator[str]:
+    """The keys that these batches ask for; unique over all batches, as a key lives in one only.
+
+    Those in the spool were made by the config of the run that fetched; a later run maps with its
+    own, whose keys may be others.
+    """
+    is_fetched_by_us = setting.run_id == setting.spool.spool_id
     for ref in batches:
-        yield from dict.fromkeys(key for key in read_keys(ref) if key)
+        keys = (
+            read_keys(ref)
+            if is_fetched_by_us
+            else (mapper.key_of(record.row, record.variables) for record in read_batch(ref))
+        )
+        yield from dict.fromkeys(filter(None, keys))

@@ -1,0 +1,71 @@
+"""A batch that is worked off by a later run than the one that fetched it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from sync_pipeline.batches.layout import spool_of
+from sync_pipeline.batches.manifest import read_manifest
+from sync_pipeline.config.environment import read_environment
+from sync_pipeline.config.loading import load_config
+from sync_pipeline.config.run_options import RunOptions
+from sync_pipeline.stages.index import index
+from sync_pipeline.stages.setting import Setting
+from sync_pipeline.stages.transform import transform
+from sync_pipeline.stages.upsert import upsert
+from sync_pipeline_tests.harness.rows import PAGE_SIZE, RowSource
+from sync_pipeline_tests.harness.staged import write_batches
+from sync_pipeline_tests.load.small_space import SpaceState, small_space
+
+
+def _begin(space: SpaceState, source: RowSource, folder: Path, **mapping: str) -> Setting:
+    path = folder / "products.yaml"
+    values = {
+        "contentType": "product",
+        "contentKeyField": "sku",
+        "endPoint": f"{source.url}/rows",
+        "pagination": {"limitKey": "limit", "skipKey": "offset", "limitMax": PAGE_SIZE},
+        "resultsJsonPath": "items",
+        "mapping": {"title": "{{ row.name }}", **mapping},
+    }
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    environ = {
+        "CONTENTFUL_MANAGEMENT_TOKEN": "CFPAT-of-a-test",
+        "CONTENTFUL_SPACE_ID": "s1",
+        "CONTENTFUL_CMA_URL": space.url,
+        "CONTENTFUL_RATE_LIMIT": "0",
+        "SYNC_STORAGE_DIR": str(folder / "storage"),
+    }
+    return Setting(
+        load_config(path),
+        RunOptions(mode="streaming", apply=True),
+        read_environment(environ, folder),
+        spool_of(folder / "storage", "products", "run-1"),
+        "run-1",
+        logging.getLogger("replay"),
+    )
+
+
+def test_a_replay_looks_entries_up_by_the_keys_of_todays_config(
+    source: RowSource, tmp_path: Path
+) -> None:
+    with small_space() as space:
+        for number in range(3000):  # so many that looking keys up takes fewer requests
+            space.add_entry(f"other{number}", {"sku": {"en-US": f"other{number}"}})
+        write_batches(_begin(space, source, tmp_path, sku="{{ row.sku }}"))
+        for number in range(40):
+            space.add_entry(f"own{number}", {"sku": {"en-US": f"X-P{number:04d}"}})
+        held = set(space.entries)
+
+        setting = replace(_begin(space, source, tmp_path, sku="X-{{ row.sku }}"), run_id="run-2")
+        manifest = read_manifest(setting.spool)
+        assert manifest is not None
+        target = index(setting, manifest.batches)
+        assert target.strategy == "lookups"
+        for batch in manifest.batches:
+            upsert(setting, transform(setting, batch), target)
+        assert set(space.entries) == held, "an entry that holds the key is made again"

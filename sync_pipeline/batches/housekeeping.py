@@ -44,13 +44,18 @@ def clean_spools(
     A spool with a failed batch stays whatever its age; so does that of a run that is going.
     """
     for spool in list_folders(storage_dir, sync_key):
+        if is_going(spool.spool_id):  # and makes and removes files meanwhile
+            continue
         newest = max((p.stat().st_mtime for p in spool.root.iterdir()), default=0.0)
         if now - datetime.fromtimestamp(newest, tz=now.tzinfo) < retention:
             continue
-        if is_going(spool.spool_id) or keeps_failed_batches(spool):
+        if keeps_failed_batches(spool):
             continue
         size = sum(path.stat().st_size for path in spool.root.rglob("*") if path.is_file())
         if not dry_run:
+            # First: without it this is no spool. A kill in the middle must not leave one whose
+            # results are gone, so that its batches count as failed.
+            spool.database.unlink(missing_ok=True)
             shutil.rmtree(spool.root)
         yield Removed(spool, size)
 

@@ -53,6 +53,25 @@ def test_spools_go_after_their_retention_time(tmp_path, statuses, age_days, appl
     assert bool(list_spools(tmp_path)) is not removed
 
 
+def test_a_cleaning_that_is_cut_short_leaves_no_failed_batches_and_is_made_good(
+    tmp_path, monkeypatch
+):
+    spool = make_spool(tmp_path, "a" * 8, statuses=["done", "done"], age_days=99)
+
+    def killed(folder):
+        (folder / "results.sqlite").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            list(clean_spools(tmp_path, now=NOW, is_going=lambda _: False))
+    assert spool.manifest.exists()
+    assert list_spools(tmp_path) == []
+    assert list(clean_spools(tmp_path, now=NOW, is_going=lambda _: False))
+    assert not spool.root.exists()
+
+
 def test_a_dry_run_of_the_cleaning_removes_nothing(tmp_path):
     make_spool(tmp_path, "a" * 8, statuses=["done"], age_days=99)
     gone = list(clean_spools(tmp_path, now=NOW, is_going=lambda _: False, dry_run=True))

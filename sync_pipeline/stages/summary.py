@@ -18,9 +18,9 @@ from sync_pipeline.batches.results import (
     write_result,
 )
 from sync_pipeline.batches.seen import keys_not_in
-from sync_pipeline.errors import SyncPipelineError
+from sync_pipeline.errors import SpoolError, SyncPipelineError
 from sync_pipeline.memory import peak_rss_mb
-from sync_pipeline.model import Counts
+from sync_pipeline.model import BatchRef, Counts
 from sync_pipeline.stages.setting import Setting
 from sync_pipeline.stages.upsert import Upserted
 
@@ -158,11 +158,25 @@ def supersede_older_batches(setting: Setting) -> list[str]:
             settled.append(f"{older.spool_id}/fetch")
             continue
         for ref in unfinished_batches(older, older_manifest):
-            if any(True for _ in keys_not_in(setting.spool.seen, filter(None, read_keys(ref)))):
+            if not _is_fetched_anew(setting, ref):
                 continue
             write_result(older, ref.key, _superseded(setting, ref.records))
             settled.append(f"{older.spool_id}/{ref.key}")
     return settled
+
+
+def _is_fetched_anew(setting: Setting, older: BatchRef) -> bool:
+    """Whether this run has fetched every key of a batch.
+
+    One whose records are gone or damaged can be replayed by nobody: what it tells its reader is to
+    run the sync anew, which this run has done.
+    """
+    try:
+        keys = filter(None, read_keys(older))
+        return next(keys_not_in(setting.spool.seen, keys), None) is None
+    except SpoolError as error:
+        setting.log.warning("%s: %s", setting.config.key, error)
+        return True
 
 
 def _settle_interrupted(setting: Setting, older: Spool) -> None:

@@ -184,6 +184,19 @@ def test_a_later_whole_run_settles_older_failed_batches(project: Project) -> Non
     assert result.status == "superseded"
 
 
+def test_a_later_whole_run_settles_a_failed_batch_whose_records_are_gone(
+    project: Project,
+) -> None:
+    break_row(project, 5)
+    older = project.apply()
+    project.spool(older.run_id).records("batch_000001").unlink()
+    project.source.rows[5]["stock"] = 1
+    later = project.apply()
+    assert later.is_success
+    assert project.partitions() == set()
+    assert any("are gone" in message for message in project.messages(later.run_id))
+
+
 def test_a_later_run_with_a_failure_of_its_own_leaves_one_key(project: Project) -> None:
     break_row(project, 5)
     older = project.apply()

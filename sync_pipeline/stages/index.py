@@ -80,7 +80,7 @@ def _keys(setting: Setting, mapper: Mapper, batches: Sequence[BatchRef]) -> Iter
     own, whose keys may be others.
     """
     is_fetched_by_us = setting.run_id == setting.spool.spool_id
-    for ref in batches:
+    for ref in map(setting.locate, batches):
         keys = (
             read_keys(ref)
             if is_fetched_by_us

@@ -23,7 +23,15 @@ from sync_pipeline.load.client import SpaceClient, SpaceSettings
 from sync_pipeline.load.ledger import Ledger, open_ledger
 from sync_pipeline.load.model_reader import fetch_target_model
 from sync_pipeline.local_space.launcher import running_space
-from sync_pipeline.model import ContentType, DeadLetter, Field, Locale, TargetModel, utc_now
+from sync_pipeline.model import (
+    BatchRef,
+    ContentType,
+    DeadLetter,
+    Field,
+    Locale,
+    TargetModel,
+    utc_now,
+)
 from sync_pipeline.redaction import Redactor, secrets_of
 
 #: Space and token of the local space; it takes any token.
@@ -47,6 +55,10 @@ class Setting:
     def storage_dir(self) -> Path:
         """SYNC_STORAGE_DIR."""
         return self.environment.storage_dir
+
+    def locate(self, batch: BatchRef) -> BatchRef:
+        """A batch where it lies now: the storage may have been moved since its handle was made."""
+        return replace(batch, path=str(self.spool.records(batch.key)))
 
 
 def build_letter_redactor(setting: Setting) -> Callable[[DeadLetter], DeadLetter]:

@@ -104,6 +104,18 @@ def test_reexecution_from_failure_runs_only_the_failed_batch_and_the_summary(
     assert project.space.entries()["P0005"][0]["stock"] == {"en-US": 77}
 
 
+def test_a_storage_that_was_moved_since_is_gone_on_with(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_row(project, 5)
+    launched = project.apply()
+    project.write_config(mapping={**MAPPING, "stock": "{{ row.stock | replace('many', '77') }}"})
+    moved = project.storage.rename(project.root / "moved")
+    monkeypatch.setenv("SYNC_STORAGE_DIR", str(moved))
+    assert project.reexecute(launched.run_id).is_success
+    assert project.space.entries()["P0005"][0]["stock"] == {"en-US": 77}
+
+
 def test_a_backfill_maps_with_todays_config_and_takes_the_key_out(project: Project) -> None:
     break_row(project, 5)
     launched = project.apply()

@@ -53,6 +53,11 @@ class Spool:
         """Exists once the extraction is whole."""
         return self.root / "manifest.json"
 
+    @property
+    def target(self) -> Path:
+        """The content type and locales of the space."""
+        return self.root / "target.json"
+
     def records(self, batch: str) -> Path:
         """The batch's own records."""
         return self.root / f"{batch}.jsonl"

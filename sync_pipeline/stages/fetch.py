@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from sync_pipeline.batches.extraction import Extraction, Progress, open_extraction
-from sync_pipeline.batches.layout import read_json, write_json
 from sync_pipeline.batches.manifest import Manifest, read_manifest
 from sync_pipeline.batches.results import read_run_facts, write_run_facts
 from sync_pipeline.batches.sizing import (
@@ -25,6 +24,7 @@ from sync_pipeline.model import Page, Source
 from sync_pipeline.stages.lookup import compile_run_mapping
 from sync_pipeline.stages.setting import (
     Setting,
+    add_requests,
     fetch_target,
     open_client,
     open_sync_ledger,
@@ -66,7 +66,7 @@ def fetch(setting: Setting, on_page: Callable[[Progress], None] = lambda _: None
         target = fetch_target(client, setting.config)
         mapping = compile_run_mapping(setting, target)
         facts = _open_facts(setting)
-        write_target_model(setting.spool, target)
+        write_target_model(setting, target)
         manifest = read_manifest(setting.spool)
         if manifest is None:
             source = open_source(
@@ -82,8 +82,7 @@ def fetch(setting: Setting, on_page: Callable[[Progress], None] = lambda _: None
             finally:
                 source.close()
         requests = client.requests + mapping.lookup.requests
-    spent = read_json(setting.spool.root / "fetch.json") or {"requests": 0}
-    write_json(setting.spool.root / "fetch.json", {"requests": spent["requests"] + requests})
+    add_requests(setting.spool, "fetch", requests)
     return Fetched(manifest, str(manifest.run["mode"]), requests)
 
 

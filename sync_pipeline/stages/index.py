@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sync_pipeline.batches.layout import read_json, write_json
 from sync_pipeline.batches.reading import read_batch, read_keys
 from sync_pipeline.batches.seen import count_keys
 from sync_pipeline.load.index import build_index
 from sync_pipeline.model import BatchRef
 from sync_pipeline.stages.lookup import run_mapping
-from sync_pipeline.stages.setting import Setting, open_client, read_target_model
+from sync_pipeline.stages.setting import Setting, add_requests, open_client, read_target_model
 from sync_pipeline.transform import Mapper
 
 #: Keys held by several entries that are named in the log.
@@ -42,7 +41,7 @@ def index(setting: Setting, batches: Sequence[BatchRef], *, name: str = "") -> I
     Raises:
         SpaceError: The space refused or stayed unreachable.
     """
-    target = read_target_model(setting.spool)
+    target = read_target_model(setting)
     path = setting.spool.root / ".".join(filter(None, ("index", setting.run_id, name, "sqlite")))
     mapping = run_mapping(setting)
     asked_before = mapping.lookup.requests
@@ -58,8 +57,7 @@ def index(setting: Setting, batches: Sequence[BatchRef], *, name: str = "") -> I
         )
         requests = client.requests
     requests += mapping.lookup.requests - asked_before
-    spent = read_json(setting.spool.root / "index.json") or {"requests": 0}
-    write_json(setting.spool.root / "index.json", {"requests": spent["requests"] + requests})
+    add_requests(setting.spool, "index", requests)
     for found in summary.duplicates[:DUPLICATES_NAMED]:
         setting.log.warning(
             "%s: several entries hold the key %r; %s, the oldest, is taken; look at %s",

@@ -81,4 +81,4 @@ class _Run:
 
 @lru_cache(maxsize=1)
 def _run_mapping(run: _Run) -> RunMapping:
-    return compile_run_mapping(run.setting, read_target_model(run.setting.spool))
+    return compile_run_mapping(run.setting, read_target_model(run.setting))

@@ -161,16 +161,31 @@ def fetch_target(client: SpaceClient, config: SyncConfig) -> TargetModel:
         raise UsageError(f"{config.path or config.key}: {error}") from error
 
 
-def write_target_model(spool: Spool, target: TargetModel) -> None:
+def write_target_model(setting: Setting, target: TargetModel) -> None:
     """Keep the content type and locales for the steps that follow, in this process or another."""
-    write_json(spool.root / "target.json", asdict(target))
+    write_json(setting.spool.target, {**asdict(target), "run_id": setting.run_id})
 
 
-def read_target_model(spool: Spool) -> TargetModel:
-    """The content type and locales that `fetch` read."""
-    value: Mapping[str, Any] | None = read_json(spool.root / "target.json")
+def read_target_model(setting: Setting) -> TargetModel:
+    """The content type and locales as this run has found them.
+
+    A re-execution may leave `fetch` out. Then the space is asked here: it may have been changed to
+    mend what had failed.
+
+    Raises:
+        SpoolError: The extraction has not begun.
+        UsageError: There is no such content type.
+        SpaceError: The space refused or stayed unreachable.
+    """
+    value: Mapping[str, Any] | None = read_json(setting.spool.target)
     if value is None:
-        raise SpoolError(f"{spool.root} has no target.json. Run the sync anew.")
+        raise SpoolError(f"{setting.spool.target} is missing. Run the sync anew.")
+    if value.get("run_id") != setting.run_id:
+        with open_client(setting) as client:
+            target = fetch_target(client, setting.config)
+            add_requests(setting.spool, "fetch", client.requests)
+        write_target_model(setting, target)
+        return target
     content_type = value["content_type"]
     return TargetModel(
         ContentType(
@@ -181,6 +196,13 @@ def read_target_model(spool: Spool) -> TargetModel:
         ),
         tuple(Locale(**locale) for locale in value["locales"]),
     )
+
+
+def add_requests(spool: Spool, name: str, requests: int) -> None:
+    """Add to the requests to the space that were made around the batches (`fetch`, `index`)."""
+    path = spool.root / f"{name}.json"
+    spent = read_json(path) or {"requests": 0}
+    write_json(path, {"requests": spent["requests"] + requests})
 
 
 def preview_setting(

@@ -116,6 +116,15 @@ class TestedSpace:
         if publish:
             self.call("PUT", f"/entries/{entry_id}/published", X_Contentful_Version="1")
 
+    def add_field(self, definition: dict[str, Any]) -> None:
+        """Give the content type `product` a further field, and activate it."""
+        path = "/content_types/product"
+        held = self.call("GET", path)
+        body = {name: held[name] for name in ("name", "displayField", "fields")}
+        body["fields"] = [*body["fields"], definition]
+        saved = self.call("PUT", path, body, X_Contentful_Version=str(held["sys"]["version"]))
+        self.call("PUT", f"{path}/published", X_Contentful_Version=str(saved["sys"]["version"]))
+
 
 def state_of(entry: dict[str, Any]) -> str:
     """draft, published or changed."""

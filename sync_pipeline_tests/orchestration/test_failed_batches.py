@@ -104,6 +104,15 @@ def test_reexecution_from_failure_runs_only_the_failed_batch_and_the_summary(
     assert project.space.entries()["P0005"][0]["stock"] == {"en-US": 77}
 
 
+def test_a_reexecution_maps_to_the_content_type_of_today(project: Project) -> None:
+    break_row(project, 5)
+    launched = project.apply()
+    project.space.add_field({"id": "color", "name": "Color", "type": "Symbol"})
+    project.write_config(mapping={**MAPPING, "stock": "1", "color": "red"})
+    assert project.reexecute(launched.run_id).is_success
+    assert project.space.entries()["P0005"][0]["color"] == {"en-US": "red"}
+
+
 def test_a_storage_that_was_moved_since_is_gone_on_with(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ import psutil
 from filelock import FileLock
 
 from sync_pipeline.batches.layout import write_json
+from sync_pipeline.batches.results import FETCH
 from sync_pipeline.errors import BusyError
 
 
@@ -29,21 +30,39 @@ class Claim:
 
     run_id: str
     spool_id: str
-    #: Backfills may run beside each other, a sync runs alone.
     is_backfill: bool
     host: str
     pid: int
     #: Of the process, seconds since the epoch: a pid alone may be somebody else's by now.
     process_started: float
+    #: That a backfill replays, or `fetch`.
+    batch: str = ""
+
+    def gets_on_with(self, other: Claim) -> bool:
+        """Whether two runs may work at the same time: only on batches that share no key.
+
+        Batches of one extraction do not. Those of two may, and then one of the two would take what
+        the other has just written for an editor's draft, and older data might be written last.
+        """
+        return (
+            self.is_backfill
+            and other.is_backfill
+            and self.spool_id == other.spool_id
+            and self.batch != other.batch
+            and FETCH not in (self.batch, other.batch)
+        )
 
 
-def build_claim(run_id: str, spool_id: str, *, is_backfill: bool, is_child: bool = False) -> Claim:
+def build_claim(
+    run_id: str, spool_id: str, *, is_backfill: bool, batch: str = "", is_child: bool = False
+) -> Claim:
     """A claim of the process that drives this run.
 
     Args:
         run_id: Dagster's id of the run.
         spool_id: The spool that it works on.
-        is_backfill: Backfills may run beside each other.
+        is_backfill: A sync runs alone, some backfills beside each other.
+        batch: That a backfill replays, or `fetch`.
         is_child: The step has a process of its own, so that the parent drives the run. It cannot be
             told from the process: the parent of a run that the UI launched is the code server,
             which outlives the run and may be ended before it.
@@ -51,7 +70,7 @@ def build_claim(run_id: str, spool_id: str, *, is_backfill: bool, is_child: bool
     parent = multiprocessing.parent_process() if is_child else None
     pid = parent.pid if parent is not None and parent.pid is not None else os.getpid()
     started = psutil.Process(pid).create_time()
-    return Claim(run_id, spool_id, is_backfill, socket.gethostname(), pid, started)
+    return Claim(run_id, spool_id, is_backfill, socket.gethostname(), pid, started, batch)
 
 
 def claim_sync(
@@ -60,13 +79,13 @@ def claim_sync(
     """Enter a run as at work. Idempotent.
 
     Raises:
-        BusyError: Another run of the sync is going.
+        BusyError: Another run of the sync is going that this one must not run beside.
     """
     folder = storage_dir / "claims" / sync_key
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         for other in live_claims(instance, storage_dir, sync_key):
-            if other.run_id == claim.run_id or (other.is_backfill and claim.is_backfill):
+            if other.run_id == claim.run_id or claim.gets_on_with(other):
                 continue
             what = "A backfill" if other.is_backfill else "Another run"
             raise BusyError(

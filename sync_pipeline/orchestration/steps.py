@@ -92,6 +92,7 @@ def open_step(context: dg.OpExecutionContext) -> Iterator[Step]:
             context.run_id,
             step.setting.spool.spool_id,
             is_backfill=is_backfill,
+            batch=step.replay or "",
             # Backfills run in one process, whatever the run that failed did.
             is_child=step.setting.options.executor == "multiprocess" and not is_backfill,
         )

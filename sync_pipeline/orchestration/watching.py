@@ -39,11 +39,13 @@ def build_failed_batches_sensor(jobs: Sequence[dg.JobDefinition]) -> dg.SensorDe
             sync_key = job.name.removeprefix("backfill_")
             waiting = reconcile_failed_batches(context.instance, storage_dir, sync_key)
             is_going = bool(live_claims(context.instance, storage_dir, sync_key))
+            spools: set[str] = set()  # batches of two must not be replayed at the same time
             for batch in waiting:
                 name = f"{sync_key}/{batch.partition_key}"
                 past = kept[name] = history.get(name) or _first_seen(batch, now)
-                if is_going or not is_due(past, now):
+                if is_going or not is_due(past, now) or spools - {batch.spool.spool_id}:
                     continue
+                spools.add(batch.spool.spool_id)
                 if _is_launched(context.instance, job.name, batch.partition_key):
                     continue  # it waits in the queue
                 kept[name] = {"tries": past["tries"] + 1, "last": now.isoformat()}

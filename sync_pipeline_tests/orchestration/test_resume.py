@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 
 import pytest
-from dagster import DagsterRunStatus
+from dagster import DagsterRun, DagsterRunStatus
 
 from sync_pipeline.batches.layout import write_json
 from sync_pipeline.errors import BusyError, UsageError
@@ -147,13 +147,25 @@ def test_a_reexecution_of_a_resumed_run_does_not_resume_again(project: Project) 
 # ---------------------------------------------------------------- one run at a time
 
 
+def going_run(project: Project) -> str:
+    """A run that Dagster shows as going."""
+    run_id = new_run_id()
+    project.instance.add_run(
+        DagsterRun(
+            job_name=f"sync_{project.key}",
+            run_id=run_id,
+            status=DagsterRunStatus.STARTED,
+            tags={"sync/key": project.key},
+        )
+    )
+    return run_id
+
+
 def claimed_run(project: Project, *, pid: int, started: float, host: str = "") -> str:
     """A run that Dagster shows as going, with a claim of some process."""
-    launched = project.launch(mode="streaming", limit=1)
-    run_id = new_run_id()
-    going = project.run(launched.run_id)._replace(run_id=run_id, status=DagsterRunStatus.STARTED)
-    project.instance.add_run(going)
+    run_id = going_run(project)
     folder = project.storage / "claims" / project.key
+    folder.mkdir(parents=True)
     write_json(
         folder / f"{run_id}.json",
         {
@@ -209,16 +221,37 @@ def test_a_run_whose_process_is_gone_is_reported_failed_and_stops_nobody(
     assert any(f"sync-pipeline resume {other}" in line for line in project.messages(other))
 
 
-def test_backfills_may_run_beside_each_other_but_not_beside_a_sync(project: Project) -> None:
-    launched = project.launch(mode="streaming", limit=1)
+@pytest.mark.parametrize(
+    ("spool_id", "batch", "gets_on"),
+    [
+        pytest.param("s", "batch_000002", True, id="another batch of the same run"),
+        pytest.param("s", "batch_000001", False, id="the same batch"),
+        pytest.param("s", "fetch", False, id="the whole of the same run"),
+        pytest.param("t", "batch_000002", False, id="a batch of another run, maybe with its keys"),
+    ],
+)
+def test_backfills_run_beside_each_other_where_they_share_no_key(
+    project: Project, spool_id: str, batch: str, gets_on: bool
+) -> None:
     key, storage, instance = project.key, project.storage, project.instance
-    first, second, sync = (new_run_id() for _ in range(3))
-    for run_id in (first, second, sync):
-        instance.add_run(
-            project.run(launched.run_id)._replace(run_id=run_id, status=DagsterRunStatus.STARTED)
-        )
-    claim_sync(instance, storage, key, build_claim(first, "s", is_backfill=True))
-    claim_sync(instance, storage, key, build_claim(second, "s", is_backfill=True))
-    assert {claim.run_id for claim in live_claims(instance, storage, key)} == {first, second}
+    first, second = going_run(project), going_run(project)
+    claim_sync(
+        instance, storage, key, build_claim(first, "s", is_backfill=True, batch="batch_000001")
+    )
+    claim = build_claim(second, spool_id, is_backfill=True, batch=batch)
+    if gets_on:
+        claim_sync(instance, storage, key, claim)
+        assert {held.run_id for held in live_claims(instance, storage, key)} == {first, second}
+    else:
+        with pytest.raises(BusyError, match="A backfill"):
+            claim_sync(instance, storage, key, claim)
+
+
+def test_a_sync_does_not_run_beside_a_backfill(project: Project) -> None:
+    key, storage, instance = project.key, project.storage, project.instance
+    backfill, sync = going_run(project), going_run(project)
+    claim_sync(
+        instance, storage, key, build_claim(backfill, "s", is_backfill=True, batch="batch_000001")
+    )
     with pytest.raises(BusyError, match="A backfill"):
         claim_sync(instance, storage, key, build_claim(sync, "s", is_backfill=False))

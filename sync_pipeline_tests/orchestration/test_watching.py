@@ -100,6 +100,20 @@ def test_a_backfill_that_waits_in_the_queue_is_not_launched_twice(
     assert len(tick(project, cursor)[0]) == 1
 
 
+def test_batches_of_two_runs_are_not_backfilled_in_one_tick(failing: tuple[Project, str]) -> None:
+    """They may hold the same keys, so one of the two would be refused."""
+    project, _ = failing
+    project.source.rows[25]["stock"] = "many"
+    project.apply()
+    assert len(project.partitions()) == 3
+    past = {"tries": 0, "last": datetime(2026, 1, 1, tzinfo=timezone.utc).isoformat()}
+    cursor = json.dumps({f"{project.key}/{key}": past for key in project.partitions()})
+    requests, history = tick(project, cursor)
+    assert len({str(request.partition_key)[:8] for request in requests}) == 1
+    later, _ = tick(project, json.dumps(history))
+    assert {request.partition_key for request in [*requests, *later]} == project.partitions()
+
+
 @pytest.mark.parametrize(
     "cursor", ["hello", "[]", '{"x/y": 7}', '{"x/y": {"tries": "a", "last": "b"}}']
 )

@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 
+from sync_pipeline.batches.layout import disk_errors
 from sync_pipeline.config.environment import read_environment
 from sync_pipeline.orchestration.steps import failure, find_spool
 
@@ -42,10 +43,11 @@ class HandleIOManager(dg.IOManager):
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write an output so that it is there whole or not at all."""
         path = self._path(context)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.tmp")
-        temporary.write_bytes(pickle.dumps(obj, protocol=5))
-        temporary.replace(path)
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(f"{path.name}.tmp")
+            temporary.write_bytes(pickle.dumps(obj, protocol=5))
+            temporary.replace(path)
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Read the output of an upstream step, of this run or of the one it goes on with.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from sync_pipeline.batches.layout import ensure_disk_space
 from sync_pipeline.batches.reading import read_batch, read_keys
 from sync_pipeline.batches.seen import count_keys
 from sync_pipeline.load.index import build_index
@@ -40,7 +41,9 @@ def index(setting: Setting, batches: Sequence[BatchRef], *, name: str = "") -> I
 
     Raises:
         SpaceError: The space refused or stayed unreachable.
+        SpoolError: The disk is nearly full.
     """
+    ensure_disk_space(setting.spool.root)
     target = read_target_model(setting)
     path = setting.spool.root / ".".join(filter(None, ("index", setting.run_id, name, "sqlite")))
     mapping = run_mapping(setting)

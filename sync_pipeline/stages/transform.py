@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sync_pipeline.batches.layout import ensure_disk_space
 from sync_pipeline.batches.reading import encode_desired, read_batch, write_lines
 from sync_pipeline.model import BatchRef, DeadLetter, DesiredEntry, SpooledRecord
 from sync_pipeline.stages.lookup import run_mapping
@@ -39,6 +40,7 @@ def transform(setting: Setting, batch: BatchRef) -> Transformed:
     Raises:
         SpoolError: The batch is gone or damaged, or the disk is full.
     """
+    ensure_disk_space(setting.spool.root)
     mapping = run_mapping(setting)
     asked_before = mapping.lookup.requests
     tally = _Tally()

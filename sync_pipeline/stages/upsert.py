@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sync_pipeline.batches.layout import disk_errors, ensure_disk_space
 from sync_pipeline.batches.reading import (
     cut_torn_line,
     read_dead_letters,
@@ -68,6 +69,7 @@ def upsert(setting: Setting, transformed: Transformed, index_ref: IndexRef) -> U
     Raises:
         SpaceError: The space refuses everything (401, 403) or stays down. What was written until
             then is recorded; the batch counts as failed.
+        SpoolError: The disk is nearly full; likewise.
     """
     started = time.monotonic()
     if transformed.run_id != setting.run_id:
@@ -78,7 +80,9 @@ def upsert(setting: Setting, transformed: Transformed, index_ref: IndexRef) -> U
     try:
         with open_client(setting) as client:
             try:
-                _write(setting, client, transformed, index_ref, tally)
+                ensure_disk_space(setting.spool.root)
+                with disk_errors(setting.spool.root):
+                    _write(setting, client, transformed, index_ref, tally)
             finally:
                 tally.requests += client.requests
     except SyncPipelineError as error:

@@ -121,16 +121,23 @@ class Ledger:
         with self._lock:
             self._connection.close()
 
-    def next_extraction(self, run_id: str) -> int:
-        """The number of a run's extraction, larger than all before; the same when asked again."""
+    def next_extraction(self, run_id: str, *, above: int = 0) -> int:
+        """The number of a run's extraction, larger than all before; the same when asked again.
+
+        Args:
+            run_id: Of the run that fetches.
+            above: Largest number that is known elsewhere: this file may have been lost.
+        """
         with self._transaction() as connection:
             known = connection.execute(
                 "SELECT number FROM extractions WHERE run_id = ?", (run_id,)
             ).fetchone()
             if known is not None:
                 return int(known[0])
-            inserted = connection.execute("INSERT INTO extractions (run_id) VALUES (?)", (run_id,))
-            return int(inserted.lastrowid or 0)
+            (last,) = connection.execute("SELECT max(number) FROM extractions").fetchone()
+            number = max(last or 0, above) + 1
+            connection.execute("INSERT INTO extractions VALUES (?, ?)", (number, run_id))
+            return number
 
     def mark_applied(self, keys: Iterable[str], extraction: int) -> None:
         """Note that the entries of these keys are as that extraction says, or newer."""

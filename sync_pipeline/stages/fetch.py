@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from sync_pipeline.batches.extraction import Extraction, Progress, open_extraction
+from sync_pipeline.batches.layout import list_spools
 from sync_pipeline.batches.manifest import Manifest, read_manifest
 from sync_pipeline.batches.results import read_run_facts, write_run_facts
 from sync_pipeline.batches.sizing import (
@@ -92,8 +93,9 @@ def _open_facts(setting: Setting) -> dict[str, Any]:
     if facts:
         return facts
     setting.spool.root.mkdir(parents=True, exist_ok=True)
+    target = target_name(setting.config, setting.environment)
     with open_sync_ledger(setting) as ledger:
-        extraction = ledger.next_extraction(setting.run_id)
+        extraction = ledger.next_extraction(setting.run_id, above=_last_extraction(setting, target))
     options, reason = _effective_options(setting)
     if reason:
         setting.log.warning("%s: %s", setting.config.key, reason)
@@ -103,11 +105,17 @@ def _open_facts(setting: Setting) -> dict[str, Any]:
         "apply": options.apply,
         "options": asdict(options),
         "extraction": extraction,
-        "target": target_name(setting.config, setting.environment),
+        "target": target,
         "started_at": setting.clock().isoformat(timespec="milliseconds"),
     }
     write_run_facts(setting.spool, facts)
     return facts
+
+
+def _last_extraction(setting: Setting, target: str) -> int:
+    """The largest number among the spools that are kept: a ledger that was lost begins anew."""
+    kept = map(read_run_facts, list_spools(setting.storage_dir, setting.config.key))
+    return max((facts["extraction"] for facts in kept if facts.get("target") == target), default=0)
 
 
 def _effective_options(setting: Setting) -> tuple[RunOptions, str]:

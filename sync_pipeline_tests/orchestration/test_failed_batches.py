@@ -193,6 +193,24 @@ def test_a_replay_never_overwrites_what_a_later_run_wrote_from_newer_data(
     assert (shown["superseded"], shown["unchanged"], shown["failed"]) == (9, 10, 1)
 
 
+def test_a_replay_stays_older_than_later_runs_though_the_ledger_was_lost(
+    project: Project,
+) -> None:
+    for _ in range(3):
+        project.apply(limit=10)
+    break_row(project, 15)
+    key = key_of(project.apply().run_id, "batch_000001")
+    for path in (project.storage / "ledger").iterdir():
+        path.unlink()
+    project.source.rows[4].update(name="Newer 4")
+    assert project.apply(limit=10).is_success
+    project.backfill(key)
+    assert project.space.entries()["P0004"][0]["name"] == {"en-US": "Newer 4"}
+    project.source.rows[15]["stock"] = 1
+    assert project.apply().is_success
+    assert project.partitions() == set()
+
+
 def test_a_later_whole_run_settles_older_failed_batches(project: Project) -> None:
     break_row(project, 5)
     older = project.apply()

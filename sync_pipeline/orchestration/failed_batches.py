@@ -6,6 +6,7 @@ batch whose process was killed (no step ever reported) appears by itself at the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -25,13 +26,14 @@ def failed_batches(
     instance: dg.DagsterInstance, storage_dir: Path, sync_key: str, *, ending_run: str = ""
 ) -> list[FailedBatch]:
     """The batches of a sync that wait for a backfill; those of a run that is going are left out."""
-    going = _spools_at_work(instance, storage_dir, sync_key, ending_run)
-    return [
-        batch
-        for spool in list_spools(storage_dir, sync_key)
-        if spool.spool_id not in going and read_run_facts(spool).get("apply")
-        for batch in failed_batches_of(spool)
-    ]
+    at_work = _spools_at_work(instance, storage_dir, sync_key, ending_run)
+    return list(_waiting(storage_dir, sync_key, at_work))
+
+
+def _waiting(storage_dir: Path, sync_key: str, at_work: set[str]) -> Iterator[FailedBatch]:
+    for spool in list_spools(storage_dir, sync_key):
+        if spool.spool_id not in at_work and read_run_facts(spool).get("apply"):
+            yield from failed_batches_of(spool)
 
 
 def reconcile_failed_batches(
@@ -48,9 +50,10 @@ def reconcile_failed_batches(
         ending_run: A run that has done its work, though Dagster has not ended it yet.
     """
     report_killed_runs(instance, storage_dir, sync_key)
-    waiting = failed_batches(instance, storage_dir, sync_key, ending_run=ending_run)
-    name = partitions_name(sync_key)
+    # Once: a run that ends in between would be neither waiting nor at work, and lose its keys.
     at_work = _spools_at_work(instance, storage_dir, sync_key, ending_run)
+    waiting = list(_waiting(storage_dir, sync_key, at_work))
+    name = partitions_name(sync_key)
     going = {spool_id[:8] for spool_id in at_work}
     shown = set(instance.get_dynamic_partitions(name))
     wanted = {batch.partition_key for batch in waiting}

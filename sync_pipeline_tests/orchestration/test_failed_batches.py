@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import dagster as dg
 import pytest
+from dagster import DagsterRunStatus
 
 from sync_pipeline.batches.results import read_result
 from sync_pipeline.errors import UsageError
 from sync_pipeline.local_space.request import Request
+from sync_pipeline.orchestration.claims import build_claim, claim_sync
+from sync_pipeline.orchestration.failed_batches import reconcile_failed_batches
 from sync_pipeline_tests.harness.project import MAPPING, Project
 
 #: Name of a product whose save the space refuses, as when its content type has just changed.
@@ -259,6 +265,36 @@ def test_a_later_run_that_is_not_whole_settles_nothing(
     project.source.rows[5]["stock"] = 1
     assert project.apply(**run_config).is_success
     assert project.partitions() == {key_of(older.run_id, "batch_000001")}
+
+
+class EndingInstance:
+    """Dagster's instance, in which a run ends while somebody looks."""
+
+    def __init__(self, instance: dg.DagsterInstance, run: dg.DagsterRun, looks: int) -> None:
+        self._instance = instance
+        self._run = run
+        self._looks = looks
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._instance, name)
+
+    def get_run_by_id(self, run_id: str) -> dg.DagsterRun | None:
+        if run_id != self._run.run_id:
+            return self._instance.get_run_by_id(run_id)
+        self._looks -= 1
+        is_going = self._looks >= 0
+        return self._run._replace(status=DagsterRunStatus.STARTED) if is_going else self._run
+
+
+def test_keys_of_a_run_that_ends_while_they_are_reconciled_stay(project: Project) -> None:
+    break_row(project, 5)
+    run = project.run(project.apply().run_id)
+    claim = build_claim(run.run_id, run.run_id, is_backfill=False)
+    for looks in range(12):
+        claim_sync(project.instance, project.storage, project.key, claim)
+        ending: Any = EndingInstance(project.instance, run, looks)
+        reconcile_failed_batches(ending, project.storage, project.key)
+        assert project.partitions() == {key_of(run.run_id, "batch_000001")}
 
 
 def test_a_backfill_without_partition_or_of_another_sync_says_what_to_do(

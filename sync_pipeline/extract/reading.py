@@ -16,7 +16,6 @@ from hashlib import blake2b
 from typing import Any, BinaryIO, cast
 from urllib.parse import urljoin
 
-import ijson
 import orjson
 
 from sync_pipeline.config.model import SyncConfig
@@ -24,7 +23,14 @@ from sync_pipeline.config.pagination import ResolvedPagination
 from sync_pipeline.errors import SourceDataError, SpoolError
 from sync_pipeline.extract.bodies import Answer
 from sync_pipeline.extract.fast_json import UNSURE, load_fast
-from sync_pipeline.extract.formats import load_document, read_records, select_rows, value_at
+from sync_pipeline.extract.formats import (
+    load_document,
+    open_unpacked,
+    read_records,
+    read_values,
+    select_rows,
+    value_at,
+)
 from sync_pipeline.extract.formats.json_path import compile_steps, describe_miss
 from sync_pipeline.extract.paging import PageFacts
 from sync_pipeline.model import Row
@@ -81,14 +87,21 @@ def read_body(
     """
     if answer.is_empty:
         return SmallBody([], _read_declared(answer, plan, lambda _path: None, where=answer.name))
+    # Unpacked from here on: sizes and digests are those of the text.
+    stream = open_unpacked(
+        cast("BinaryIO", answer.stream),
+        config,
+        content_type_header=answer.content_type,
+        url=answer.redacted_url,
+    )
     head = b""
     if config.results_format == "json":
-        head = answer.stream.read(MEMORY_BYTES)
-        rest = answer.stream.read(_COPY_BYTES)
+        head = stream.read(MEMORY_BYTES)
+        rest = stream.read(_COPY_BYTES)
         if not rest:
             return _read_small(head, answer, config, plan)
         head += rest
-    return _read_large(head, answer, config, plan)
+    return _read_large(head, stream, answer, config, plan)
 
 
 def _read_small(
@@ -126,19 +139,19 @@ def _read_small(
 
 
 def _read_large(
-    head: bytes, answer: Answer, config: SyncConfig, plan: ResolvedPagination
+    head: bytes, stream: BinaryIO, answer: Answer, config: SyncConfig, plan: ResolvedPagination
 ) -> LargeBody:
     digest = blake2b(head, digest_size=8)
     file = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES))  # noqa: SIM115
     try:
         file.write(head)
-        while chunk := answer.stream.read(_COPY_BYTES):
+        while chunk := stream.read(_COPY_BYTES):
             digest.update(chunk)
             file.write(chunk)
         values: Mapping[str, Any] = {}
         paths = [path for path in _paths(plan) if path]
         if config.results_format == "json" and paths:
-            values = _find_values(file, paths, answer)
+            values = _find_values(file, paths, answer, config)
         declared = _read_declared(answer, plan, values.get, where=answer.name)
         return LargeBody(file, answer, declared, digest.hexdigest())
     except BaseException as err:
@@ -303,23 +316,27 @@ def _read_flag(value: Any, where: str) -> bool | None:
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
-def _find_values(file: BinaryIO, paths: Sequence[str], answer: Answer) -> dict[str, Any]:
+def _find_values(
+    file: BinaryIO, paths: Sequence[str], answer: Answer, config: SyncConfig
+) -> dict[str, Any]:
     """The first scalar at each path, found without holding the document."""
-    wanted: dict[str, str] = {}
+    places: dict[tuple[str, ...], str] = {}
     for path in paths:
+        # A member of the root that is literally called like the path, as `value_at` has it.
+        places[path,] = path
         steps = compile_steps(path)
-        if steps is None or not all(isinstance(step, str) for step in steps):
+        if steps is not None and all(isinstance(step, str) for step in steps):
+            places[tuple(str(step) for step in steps)] = path
+        elif not path.startswith("@"):  # which only a name can begin with: `@odata.nextLink`
             raise SourceDataError(
                 f"{answer.name}: the answer is larger than {MEMORY_BYTES:,} bytes, of which "
                 f"only plain paths (a.b.c) can be read, not {path!r}. Ask for smaller pages"
             )
-        wanted[".".join(str(step) for step in steps)] = path
-    found: dict[str, Any] = {}
     file.seek(0)
-    try:
-        for prefix, event, value in ijson.parse(file, use_float=True):
-            if prefix in wanted and event in ("string", "number", "boolean"):
-                found.setdefault(wanted[prefix], value)
-    except ijson.JSONError:
-        pass  # the reader of the records says what is wrong, and where
-    return found
+    return read_values(
+        file,
+        config,
+        places,
+        content_type_header=answer.content_type,
+        url=answer.redacted_url,
+    )

@@ -2,6 +2,7 @@
 
 # ruff: noqa: SIM117  # the outer `with` is the server, the inner one the claim
 
+import gzip
 import io
 import itertools
 import json
@@ -120,6 +121,64 @@ def test_pages_larger_than_memory_come_in_chunks_with_their_paging(style):
         for kept in (1, 2):
             rest = fetch_all(config, resume_from=json.loads(json.dumps(pages[kept - 1].checkpoint)))
             assert [r["id"] for r in rest] == list(range(pages[kept].records[0]["id"], 3200))
+
+
+ODD_TEXTS = {
+    "a long integer": (str(2**70), str.encode),
+    "UTF-16": ("1", lambda text: text.encode("utf-16")),
+    "a byte order mark": ("1", lambda text: text.encode("utf-8-sig")),
+    "latin-1": ('"\xe9"', lambda text: text.encode("latin-1")),
+    "gzip": ("1", lambda text: gzip.compress(text.encode(), 1)),
+}
+
+
+@pytest.mark.parametrize(("value", "encode"), ODD_TEXTS.values(), ids=list(ODD_TEXTS))
+def test_the_cursor_after_the_records_of_a_large_page_is_found_in_any_text(value, encode):
+    rows = [{"id": i, "text": "x" * 6000} for i in range(1500)]
+    text = json.dumps({"items": [{"id": "@"}, *rows], "meta": {"next": "c1"}})
+    body = encode(text.replace('"@"', value))
+    headers = {"Content-Type": "application/json; charset=iso-8859-1"}
+
+    def route(request):
+        if "cursor" in request.query:
+            return Reply({"items": [{"id": "last"}], "meta": {"next": None}})
+        return Reply(body, headers=headers if "xe9" in ascii(value) else {})
+
+    with serve(route) as api:
+        records = fetch_all(config_of(api.url, pagination=pagination_of("cursor")))
+    assert [record["id"] for record in records] == [json.loads(value), *range(1500), "last"]
+
+
+def test_a_large_page_names_the_next_one_under_a_name_that_is_no_path():
+    rows = [{"id": i, "text": "x" * 6000} for i in range(1500)]
+
+    def route(request):
+        if "after" in request.query:
+            return Reply({"items": [{"id": "last"}]})
+        return Reply({"items": rows, "@odata.nextLink": "?after=1"})
+
+    block = {"type": "next_url", "nextUrlPath": "@odata.nextLink"}
+    with serve(route) as api:
+        records = fetch_all(config_of(api.url, pagination=block))
+    assert [record["id"] for record in records] == [*range(1500), "last"]
+
+
+def test_a_small_page_that_unpacks_to_a_large_one_is_not_held_whole():
+    """A gzip stream of 40 KB may hold gigabytes."""
+    count = 40_000
+    page = {"items": [{"id": i, "text": "x" * 1000} for i in range(count)], "hasMore": False}
+    body = gzip.compress(json.dumps(page).encode())
+    config = {"pagination": pagination_of("offset", ("hasMore",), count)}
+    with (
+        serve(lambda _r: Reply(body)) as api,
+        opened(config_of(api.url, **config)) as source,
+    ):
+        tracemalloc.start()
+        records = sum(len(page.records) for page in source.fetch_pages())
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert records == count
+    assert peak < 5 * MEMORY_BYTES
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])

@@ -12,21 +12,26 @@ are, so that the caller can tell them from wrong data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.extract.formats.answer import describe_answer
-from sync_pipeline.extract.formats.body import open_body, refuse_other_formats
+from sync_pipeline.extract.formats.body import CHUNK, open_body, refuse_other_formats
 from sync_pipeline.extract.formats.csv_rows import read_csv
 from sync_pipeline.extract.formats.json_lines import read_json_lines
 from sync_pipeline.extract.formats.json_path import check_json_path, select_rows, value_at
 from sync_pipeline.extract.formats.json_stream import load_json, read_json
+from sync_pipeline.extract.formats.json_values import find_values
 from sync_pipeline.extract.formats.zip_member import read_zipped_csv
 from sync_pipeline.model import Row
 
-__all__ = ["check_json_path", "load_document", "read_records", "select_rows", "value_at"]
+__all__ = [
+    "check_json_path", "load_document", "open_unpacked", "read_records", "read_values",
+    "select_rows", "value_at",
+]  # fmt: skip
 
 
 def read_records(
@@ -94,3 +99,30 @@ def load_document(
     body = open_body(stream, max_bytes=config.max_response_bytes, answer=answer)
     refuse_other_formats(body, answer)
     return load_json(body, answer)
+
+
+def read_values(
+    stream: BinaryIO,
+    config: SyncConfig,
+    places: Mapping[tuple[str, ...], str],
+    *,
+    content_type_header: str | None,
+    url: str = "",
+) -> dict[str, Any]:
+    """Single values of one JSON page, found without holding it; see `find_values`."""
+    answer = describe_answer(config, content_type_header, url)
+    body = open_body(stream, max_bytes=config.max_response_bytes, answer=answer)
+    return find_values(body, answer, places)
+
+
+def open_unpacked(
+    stream: BinaryIO, config: SyncConfig, *, content_type_header: str | None, url: str = ""
+) -> BinaryIO:
+    """The bytes of a response, gzip undone (told by its magic number) and bounded.
+
+    Raises, while read:
+        SourceDataError: The gzip stream is damaged, or unpacks to more than `max_response_bytes`.
+    """
+    answer = describe_answer(config, content_type_header, url)
+    body = open_body(stream, max_bytes=config.max_response_bytes, answer=answer)
+    return cast("BinaryIO", io.BufferedReader(body, CHUNK))

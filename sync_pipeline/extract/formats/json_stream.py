@@ -64,7 +64,7 @@ def read_json(body: Body, answer: Answer, path: str | None, skip: int = 0) -> It
     Raises:
         SourceDataError: No JSON, nothing at the path, or an element that is no object.
     """
-    source = _utf8(body, answer)
+    source = open_json_text(body, answer)
     start = source.peek_bytes(HEAD)
     if len(start) < HEAD and not start.strip():
         raise _empty(answer)
@@ -83,7 +83,7 @@ def read_json(body: Body, answer: Answer, path: str | None, skip: int = 0) -> It
 
 def load_json(body: Body, answer: Answer) -> Any:
     """The whole document, in memory."""
-    return load_text(b"".join(read_chunks(_utf8(body, answer))), answer)
+    return load_text(b"".join(read_chunks(open_json_text(body, answer))), answer)
 
 
 def load_text(text: bytes, answer: Answer) -> Any:
@@ -130,7 +130,8 @@ def _is_too_deep(document: Any) -> bool:
     return True
 
 
-def _utf8(body: Body, answer: Answer) -> Body:
+def open_json_text(body: Body, answer: Answer) -> Body:
+    """A body of JSON as UTF-8, without a byte order mark."""
     encoding = json_encoding(body, answer)
     return body if encoding == "utf-8" else open_utf8(body, answer, encoding)
 

@@ -28,10 +28,10 @@ MAX_EMPTY_PAGES = 10
 TAIL = 8
 
 
-def start(plan: ResolvedPagination, *, is_short_last: bool = False) -> PagingState:
+def start(plan: ResolvedPagination, *, last_below: int = 0) -> PagingState:
     """The state before the first request."""
     position = plan.first if plan.style == "page" else 0
-    return PagingState(position=position, is_short_last=is_short_last)
+    return PagingState(position=position, last_below=last_below)
 
 
 def request_page(
@@ -83,8 +83,7 @@ def advance(
     """
     state, notice = _note_declared(plan, state, facts)
     if facts.received and _repeats_last_page(state, facts):
-        step = _end(replace(state, is_short_last=True), facts)
-        return replace(step, is_repeat=True)
+        return replace(_end(_note_last(state), facts), is_repeat=True)
     if facts.received:
         state = _note_records(state, asked, facts)
         if state.total is not None and state.records > state.total:
@@ -112,9 +111,7 @@ def _after_counted(
     if facts.received == 0:
         if facts.has_more and plan.style == "page" and state.empty_pages < MAX_EMPTY_PAGES:
             return Step(replace(state, position=state.position + 1, is_confirming=False))
-        # An empty answer after a short page: this server's short pages are its last ones.
-        is_short_last = state.is_short_last or state.is_short
-        return _end(replace(state, is_short_last=is_short_last), facts)
+        return _end(_note_last(state) if state.short else state, facts)
     is_short = asked is not None and facts.received < asked
     has_declared = facts.has_more is not None or _declares_total(state)
     is_sure = state.total is not None and state.total_pages is not None
@@ -124,7 +121,7 @@ def _after_counted(
         # The page is full: a total that is too low looks just the same. One request tells.
         is_confirming = True
     elif not has_declared and is_short:
-        if state.is_short_last:
+        if state.last_below > 0 and facts.received < max(state.last_below, state.longest):
             return _end(state, facts)
         # The end, or a server that gives fewer records than asked. One request tells.
         is_confirming = True
@@ -141,7 +138,7 @@ def _after_counted(
             state,
             position=state.position + step,
             size=size,
-            is_short=is_short,
+            short=facts.received if is_short else 0,
             is_confirming=is_confirming,
             tail=facts.record_digests[-TAIL:] if is_short else (),
         )
@@ -196,7 +193,7 @@ def _repeats_last_page(state: PagingState, facts: PageFacts) -> bool:
     hide records after cutting the page: there is no further page.
     """
     recent = state.page_guard.recent
-    if (state.is_short or state.is_confirming) and recent and facts.digest == recent[-1]:
+    if (state.short or state.is_confirming) and recent and facts.digest == recent[-1]:
         return True
     overlap = _overlap(state.tail, facts.record_digests)
     if overlap and overlap < facts.received:
@@ -234,9 +231,21 @@ def _note_records(state: PagingState, asked: int | None, facts: PageFacts) -> Pa
         state,
         pages=state.pages + 1,
         records=state.records + facts.received,
+        longest=max(state.longest, facts.received),
+        # More after a page that no cap had shortened: this server leaves records out of its pages.
+        last_below=-1 if state.short < state.longest and state.short else state.last_below,
         empty_pages=0,
         page_guard=guard,
     )
+
+
+def _note_last(state: PagingState) -> PagingState:
+    """A short page was the last one. So is any that is shorter than the longest: a server that
+    gives fewer records than asked has given that many, and would have given the rest.
+    """
+    if state.last_below < 0:
+        return state
+    return replace(state, last_below=max(state.last_below, state.longest))
 
 
 def _declares_total(state: PagingState) -> bool:
@@ -266,7 +275,7 @@ def _end(state: PagingState, facts: PageFacts) -> Step:
             f"the source declares {state.total_pages} pages (resultsTotalPagesPath), but its pages "
             f"end after {state.pages}: the sync would be short"
         )
-    return Step(None, is_short_last=state.is_short_last)
+    return Step(None, last_below=state.last_below)
 
 
 def may_be_repeat(state: PagingState, digest: str) -> bool:

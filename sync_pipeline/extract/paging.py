@@ -53,12 +53,15 @@ class PagingState:
     #: A declared total was passed by more records; it is not believed any more.
     is_total_untrue: bool = False
     empty_pages: int = 0
-    #: The last page was shorter than asked.
-    is_short: bool = False
+    #: Records of the last page if it was shorter than asked, else 0.
+    short: int = 0
+    #: Records of the longest page so far.
+    longest: int = 0
     #: All that is declared has come; the next request only makes sure that nothing follows.
     is_confirming: bool = False
-    #: This server has shown that a short page is its last one: no further request makes sure.
-    is_short_last: bool = False
+    #: This server has shown that a page with fewer records than these is its last one, so that no
+    #: further request makes sure. 0: not shown; -1: shown to be untrue.
+    last_below: int = 0
     #: Digests of the last records of the last page, where that was short.
     tail: tuple[str, ...] = ()
     page_guard: LoopGuard = field(default_factory=LoopGuard)
@@ -119,8 +122,8 @@ class Step:
 
     #: State to go on from; None: the end.
     next: PagingState | None
-    #: What is now known of this server, for the next leaf.
-    is_short_last: bool = False
+    #: See `PagingState.last_below`: what is known of this server at the end, for the next leaf.
+    last_below: int = 0
     #: The response only repeats the page before it: its records must not be used.
     is_repeat: bool = False
     #: Worth a warning; "" mostly.

@@ -10,7 +10,7 @@ from sync_pipeline.errors import SourceDataError
 from sync_pipeline.extract.paging import PagingState
 
 #: Of the checkpoint's shape.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Position:
     paging: PagingState | None = None
     #: Leading records of that page that were kept already.
     record: int = 0
-    #: See `PagingState.is_short_last`.
-    is_short_last: bool = False
+    #: See `PagingState.last_below`.
+    last_below: int = 0
 
     def to_json(self, style: str) -> dict[str, Any]:
         """JSON-able; `style` is kept to notice a config that pages otherwise by now."""
@@ -40,7 +40,7 @@ class Position:
             "leaf": None if self.leaf is None else list(self.leaf),
             "paging": None if self.paging is None else self.paging.to_json(),
             "record": self.record,
-            "is_short_last": self.is_short_last,
+            "last_below": self.last_below,
         }
 
     @classmethod
@@ -62,5 +62,5 @@ class Position:
             leaf=None if leaf is None else tuple(leaf),
             paging=None if paging is None else PagingState.from_json(paging),
             record=value["record"],
-            is_short_last=value["is_short_last"],
+            last_below=value["last_below"],
         )

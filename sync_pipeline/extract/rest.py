@@ -56,7 +56,8 @@ class _Part:
     #: Leading records of the next page that were read already.
     record: int = 0
     total: int | None = None
-    is_short_last: bool = False
+    #: See `PagingState.last_below`; known at the end of a leaf.
+    last_below: int | None = None
 
 
 class RestSource:
@@ -111,7 +112,7 @@ class RestSource:
                 position = replace(
                     position,
                     leaf=leaf.ids,
-                    paging=start(self._plan, is_short_last=position.is_short_last),
+                    paging=start(self._plan, last_below=position.last_below),
                     record=0,
                 )
             while position.paging is not None:
@@ -123,7 +124,9 @@ class RestSource:
                         records=position.records + len(records),
                         paging=part.paging,
                         record=part.record,
-                        is_short_last=position.is_short_last or part.is_short_last,
+                        last_below=(
+                            position.last_below if part.last_below is None else part.last_below
+                        ),
                     )
                     is_enough = self._is_enough(position.records)
                     is_last = is_enough or (part.paging is None and not has_following)
@@ -269,7 +272,8 @@ class RestSource:
 
     def _part(self, records: list[Row], step: Step, declared: Declared) -> _Part:
         total = self._declared_total(declared)
-        return _Part(records, step.next, 0, total, step.is_short_last)
+        last_below = step.last_below if step.next is None else None
+        return _Part(records, step.next, 0, total, last_below)
 
     def _declared_total(self, declared: Declared) -> int | None:
         return None if self._config.enumerate_for_content_types else declared.total
@@ -290,7 +294,7 @@ def _facts_of_small(body: SmallBody, state: PagingState, asked: int | None) -> P
     received = len(body.records)
     is_short = asked is not None and received < asked
     digests: tuple[str, ...] = ()
-    if is_short or state.is_short:
+    if is_short or state.short:
         digests = tuple(digest_records([record]) for record in body.records)
     digest = body.digest if received else ""
     return facts_of(body.declared, received, digest=digest, record_digests=digests)

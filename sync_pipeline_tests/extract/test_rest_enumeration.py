@@ -77,12 +77,45 @@ def test_each_combination_that_passes_the_filters_is_paged_by_itself():
     assert pages[-1].checkpoint is None
 
 
+def of_sizes(sizes, **behaviour):
+    def route(request):
+        rows = [{"at": request.path, "n": n} for n in range(sizes[request.path])]
+        return Catalogue(rows, **behaviour)(request)
+
+    return route
+
+
 def test_whether_short_pages_end_is_found_out_once_not_for_each_combination():
-    with serve(per_leaf(3)) as api:
+    with serve(of_sizes({"/DE/c1": 3, "/DE/c2": 2, "/FR/c2": 1})) as api:
         fetch_all(config(api), variables=VARIABLES, lookup=lookup())
     assert [(r.path, r.query["offset"]) for r in api.requests] == [
         ("/DE/c1", "0"), ("/DE/c1", "3"), ("/DE/c2", "0"), ("/FR/c2", "0"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("style", ["offset", "page"])
+@pytest.mark.parametrize("first", [0, 1, 4, 5, 12])
+def test_a_cap_is_noticed_though_an_earlier_combination_was_shorter(style, first):
+    """Asked for 10, the server gives 5; the first combination looks like a server that gives all."""
+    sizes = {"/DE/c1": first, "/DE/c2": 12, "/FR/c2": 7}
+    with serve(of_sizes(sizes, style=style, cap=5)) as api:
+        records = fetch_all(
+            config(api, pagination=pagination_of(style)), variables=VARIABLES, lookup=lookup()
+        )
+    assert records == [{"at": at, "n": n} for at, count in sizes.items() for n in range(count)]
+
+
+def test_short_pages_are_not_trusted_where_one_was_followed_by_more():
+    """This server leaves a record out of a page that it has cut already."""
+
+    def route(request):
+        at = int(request.query["offset"])
+        rows = [{"at": request.path, "n": n} for n in range(at, min(at + 10, 25))]
+        hidden = 9 if request.path == "/DE/c2" else 19
+        return Reply({"items": [row for row in rows if row["n"] != hidden]})
+
+    with serve(route) as api, pytest.raises(SourceDataError, match="leaves records out"):
+        fetch_all(config(api), variables=VARIABLES, lookup=lookup())
 
 
 @pytest.mark.parametrize("count", [0, 3, 10, 15])

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from sync_pipeline.config.environment import read_environment
 from sync_pipeline.config.model import Sensor, SyncConfig
-from sync_pipeline.errors import SourceDataError
+from sync_pipeline.errors import ConfigError, SourceDataError
 from sync_pipeline.extract.auth import Authenticator, NoAuth, TokenAuth
 from sync_pipeline.extract.bodies import Answer
 from sync_pipeline.extract.formats import load_document, value_at
@@ -19,8 +19,8 @@ from sync_pipeline.extract.http import HttpLimits, HttpRequest, SourceHttp
 from sync_pipeline.extract.oauth2 import ClientCredentials, token_fetcher
 from sync_pipeline.extract.requesting import build_authenticator, compile_template
 from sync_pipeline.extract.retrying import RetryPolicy
-from sync_pipeline.extract.sessions import RedirectGuard, SessionPerThread
-from sync_pipeline.redaction import Redactor, secrets_of
+from sync_pipeline.extract.sessions import RedirectGuard, SessionPerThread, is_http_url
+from sync_pipeline.redaction import Redactor, redact_url, secrets_of
 
 #: A document that is watched for one value is small; a data set is watched by its validators.
 MAX_DOCUMENT_BYTES = 16 * 1024**2
@@ -47,6 +47,12 @@ def probe_change(config: SyncConfig, sensor: Sensor, *, variables: Mapping[str, 
     """
     context = {"config": dict(variables)}
     url = compile_template(config, sensor.url, "sensor.url")(context).strip()
+    if not is_http_url(url):
+        raise ConfigError(
+            f"gives {redact_url(url)!r}, which is no absolute http or https URL",
+            file=config.path,
+            key="sensor.url",
+        )
     headers = {
         name: compile_template(config, text, f"sensor.headers.{name}")(context)
         for name, text in sensor.headers.items()
@@ -68,7 +74,8 @@ def probe_change(config: SyncConfig, sensor: Sensor, *, variables: Mapping[str, 
         fetch_token = token_fetcher(credentials, token_http)
         return TokenAuth(fetch_token, secrets=[credentials.client_secret], close=token_http.close)
 
-    is_same_host = urlsplit(url).netloc == urlsplit(_end_point(config, context)).netloc
+    end_point = _end_point(config, context)
+    is_same_host = is_http_url(end_point) and urlsplit(url).netloc == urlsplit(end_point).netloc
     http = open_http(build_authenticator(config, context, open_token_auth) if is_same_host
                      else NoAuth())  # fmt: skip
     try:

@@ -243,11 +243,13 @@ class SourceHttp:
             failure = self._failure(err, name)
             self._log.debug("%s: failed in %.3f s", name, self._monotonic() - started)
             raise failure from err
-        except (urllib3.exceptions.HTTPError, UnicodeError) as err:
+        except (urllib3.exceptions.HTTPError, ValueError) as err:
+            # A ValueError is how urllib.parse refuses what a redirect leads to.
+            is_parsing = not isinstance(err, UnicodeError | urllib3.exceptions.HTTPError)
+            reason = "a redirect leads to no URL" if is_parsing else describe_failure(err, 0)
             raise SourceError(
                 self.redact(
-                    f"{self.name(request)} cannot be made: {describe_failure(err, 0)}. "
-                    f"Check endPoint and headers"
+                    f"{self.name(request)} cannot be made: {reason}. Check endPoint and headers"
                 )
             ) from err
         return response, started

@@ -17,7 +17,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
 
 import requests
 
@@ -35,7 +34,7 @@ from sync_pipeline.extract.probe_shape import (
     guess_fields,
     guess_key,
 )
-from sync_pipeline.extract.sessions import RedirectGuard
+from sync_pipeline.extract.sessions import RedirectGuard, is_http_url
 from sync_pipeline.redaction import redact_url
 
 Format = Literal["json", "jsonl", "csv"]
@@ -94,7 +93,7 @@ def probe(
         SourceError: The source cannot be reached, or refuses the first request.
         SourceDataError: It answers no records (HTML, XML, Excel, an empty document).
     """
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+    if not is_http_url(url):
         raise UsageError(f"{redact_url(url)} is no URL: it begins with http:// or https://")
     own = session is None
     session = session or RedirectGuard()
@@ -171,6 +170,8 @@ class _Prober:
             raise SourceError(
                 f"GET {redact_url(url)}: {describe_failure(err, self.timeout_s)}", retryable=True
             ) from err
+        except ValueError as err:  # how urllib.parse refuses what a redirect leads to
+            raise SourceError(f"GET {redact_url(url)}: a redirect leads to no URL") from err
         if status != requests.codes.ok:
             raise SourceError(
                 f"GET {redact_url(url)} answered {status}{explain_status(status, body[:4096])}",

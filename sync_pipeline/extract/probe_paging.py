@@ -129,7 +129,7 @@ def guess_paging(url: str, first: Sample, ask: Ask) -> PagingGuess:
 
 def _by_header(url: str, first: Sample, _facts: _Facts, ask: Ask) -> dict[str, Any] | None:
     for link in parse_header_links(first.headers.get("Link", "")):
-        if link.get("rel") == "next" and _is_second(first, ask(urljoin(url, link["url"]), {})):
+        if link.get("rel") == "next" and _is_second(first, _ask_at(url, link["url"], ask)):
             return {"type": "link_header"}
     for name, value in first.headers.items():
         if "continuation" in name.lower() and value and _is_second(first, ask(url, {name: value})):
@@ -139,7 +139,7 @@ def _by_header(url: str, first: Sample, _facts: _Facts, ask: Ask) -> dict[str, A
 
 def _by_next_url(url: str, first: Sample, facts: _Facts, ask: Ask) -> dict[str, Any] | None:
     for path, value in facts.urls:
-        if _is_second(first, ask(urljoin(url, value), {})):
+        if _is_second(first, _ask_at(url, value, ask)):
             return {"type": "next_url", "nextUrlPath": path}
     return None
 
@@ -200,6 +200,13 @@ def _begin_of(url: str, first: Sample, ask: Ask, limit: str, skip: str) -> dict[
     if got == ids[2 * _SMALL : 3 * _SMALL]:
         return {"type": "page", **keys, "firstPage": 0}
     return None
+
+
+def _ask_at(url: str, target: str, ask: Ask) -> Sample | None:
+    try:
+        return ask(urljoin(url, target), {})
+    except ValueError:  # no URL
+        return None
 
 
 def _is_second(first: Sample, answer: Sample | None) -> bool:

@@ -33,6 +33,7 @@ from sync_pipeline.extract.formats import (
 )
 from sync_pipeline.extract.formats.json_path import compile_steps, describe_miss
 from sync_pipeline.extract.paging import PageFacts
+from sync_pipeline.extract.sessions import is_http_url
 from sync_pipeline.model import Row
 
 #: JSON bodies up to this size are parsed whole: about ten times as much memory for a moment.
@@ -266,14 +267,27 @@ def _read_token(answer: Answer, plan: ResolvedPagination, cursor: Any, next_url:
         return _read_text(cursor, "pagination.cursorPath", answer.name)
     if plan.style == "next_url":
         text = _read_text(next_url, "pagination.nextUrlPath", answer.name)
-        return urljoin(answer.url, text.strip()) if text and text.strip() else None
+        return _join(answer, text.strip()) if text and text.strip() else None
     if plan.style == "link_header":
         for relation, link in answer.links.items():
             if "next" in relation.lower().split() and link.get("url"):
-                return urljoin(answer.url, link["url"])
+                return _join(answer, link["url"])
     if plan.style == "continuation_header" and plan.header:
         return answer.headers.get(plan.header) or None
     return None
+
+
+def _join(answer: Answer, target: str) -> str:
+    """The URL of the next page, which may be relative."""
+    try:
+        url = urljoin(answer.url, target)
+    except ValueError:
+        url = ""
+    if not is_http_url(url):
+        raise SourceDataError(
+            f"{answer.name}: what it names as the URL of the next page is none. Check `pagination`"
+        )
+    return url
 
 
 def _read_text(value: Any, key: str, where: str) -> str | None:

@@ -30,6 +30,7 @@ from sync_pipeline.extract.auth import (
 from sync_pipeline.extract.http import HttpRequest
 from sync_pipeline.extract.oauth2 import ClientCredentials
 from sync_pipeline.extract.paging import PageRequest
+from sync_pipeline.extract.sessions import is_http_url
 from sync_pipeline.redaction import redact_url
 from sync_pipeline.templating import build_environment, compile_text
 
@@ -79,8 +80,9 @@ class RequestTemplates:
         """
         # An enumerated content type called `limit` is what its user means by that name.
         values = {"skip": page.skip, "limit": page.limit, "cursor": page.cursor, **context}
-        home, user = _split_user(self.url(values).strip())
-        self._check_url(home)
+        url = self.url(values).strip()
+        self._check_url(url)
+        home, user = _split_user(url)
         headers = {"User-Agent": _USER_AGENT, "Accept": _ACCEPT[self.config.results_format]}
         body: bytes | None = None
         if self.config.http_method == "post":
@@ -123,13 +125,7 @@ class RequestTemplates:
         return None
 
     def _check_url(self, url: str) -> None:
-        try:
-            parts = urlsplit(url)
-            is_absolute = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
-            _ = parts.port
-        except ValueError:
-            is_absolute = False
-        if not is_absolute:
+        if not is_http_url(url):
             raise ConfigError(
                 f"gives {redact_url(url)!r}, which is no absolute http or https URL; check the "
                 f"environment variables that it names",

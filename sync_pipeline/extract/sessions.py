@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import requests
 
@@ -63,6 +64,16 @@ class RedirectGuard(requests.Session):
         for name in list(prepared_request.headers):
             if name.lower() not in SAFE_HEADERS:
                 del prepared_request.headers[name]
+
+
+def is_http_url(url: str) -> bool:
+    """Whether a text is an absolute http or https URL with a host and a sound port."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
 
 
 def is_same_origin(session: requests.Session, old: str, new: str) -> bool:

@@ -1,7 +1,7 @@
 import pytest
 
 from sync_pipeline.config.model import BearerAuth, Sensor
-from sync_pipeline.errors import SourceDataError, SourceError
+from sync_pipeline.errors import ConfigError, SourceDataError, SourceError
 from sync_pipeline.extract.change_probe import probe_change
 from sync_pipeline_tests.extract.api import Reply, serve
 from sync_pipeline_tests.extract.sources import config_of
@@ -59,6 +59,13 @@ def test_no_value_at_the_path_is_an_error_that_names_it():
 def test_a_refused_probe_is_an_error():
     with serve(lambda request: Reply({}, status=403)) as api, pytest.raises(SourceError):
         probe(api)
+
+
+@pytest.mark.parametrize("url", ["state", "http://[", "http://127.0.0.1:99999/x"])
+def test_a_watched_url_that_is_none_names_its_key(url):
+    sensor = Sensor(type="http_change", url=url)
+    with pytest.raises(ConfigError, match=r"sensor\.url: gives .*no absolute http or https URL"):
+        probe_change(config_of("http://127.0.0.1:9"), sensor, variables={})
 
 
 def test_headers_of_the_sensor_are_templates():

@@ -292,8 +292,25 @@ def test_a_source_that_cannot_be_reached_and_a_wrong_url_are_told() -> None:
         gone = server.url
     with pytest.raises(SourceError, match="refused"):
         probe(gone)
-    with pytest.raises(UsageError, match="no URL"):
-        probe("products.json")
+    for url in ("products.json", "http://[", "http://127.0.0.1:99999/x"):
+        with pytest.raises(UsageError, match="no URL"):
+            probe(url)
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://127.0.0.1:99999/x"])
+def test_a_next_page_that_is_no_url_is_not_proposed(url: str) -> None:
+    body = json.dumps({"items": PRODUCTS[:3], "next": url}).encode()
+    headers = {"Content-Type": "application/json", "Link": f'<{url}>; rel="next"'}
+    with serving(lambda *_: (200, headers, body)) as server:
+        assert probe(server.url).paging.block == {"type": "none"}
+
+
+def test_a_redirect_to_no_url_is_a_clear_error() -> None:
+    with (
+        serving(lambda *_: (302, {"Location": "http://["}, b"")) as server,
+        pytest.raises(SourceError, match="a redirect leads to no URL"),
+    ):
+        probe(server.url)
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,24 @@ def test_a_cursor_that_is_an_object_is_an_error():
             fetch_all(config_of(api.url, pagination=pagination_of("cursor")))
 
 
+NO_URLS = ["http://[", "http://127.0.0.1:99999/x", "ftp://127.0.0.1/x", "javascript:alert(1)"]
+
+
+@pytest.mark.parametrize("url", NO_URLS)
+@pytest.mark.parametrize("style", ["next_url", "link_header"])
+def test_a_next_page_that_is_no_url_is_an_error(style, url):
+    reply = Reply({"items": numbered(2), "next": url}, headers={"Link": f'<{url}>; rel="next"'})
+    assert "names as the URL of the next page is none" in fail(reply, style)[0]
+
+
+@pytest.mark.parametrize("url", NO_URLS[:2])
+def test_a_redirect_to_no_url_is_an_error(url):
+    with serve(lambda _r: Reply(status=302, headers={"Location": url})) as api:
+        with pytest.raises(SourceError, match=r"things\.yaml: GET .*a redirect leads to no URL"):
+            fetch_all(config_of(api.url))
+    assert len(api.requests) == 1
+
+
 @pytest.mark.parametrize("end", [None, "", False])
 def test_a_cursor_may_end_as_null_as_empty_text_or_as_false(end):
     with serve(lambda _r: Reply({"items": [{"id": 1}], "meta": {"next": end}})) as api:

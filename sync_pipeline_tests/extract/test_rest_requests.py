@@ -144,13 +144,14 @@ def test_a_cursor_in_a_posted_body_is_null_at_first():
         ({"endPoint": "/x"}, {}, ConfigError, "endPoint.*no absolute http or https URL"),
         ({"endPoint": "ftp://h/x"}, {}, ConfigError, "endPoint.*no absolute"),
         ({"endPoint": "http://h:port/x"}, {}, ConfigError, "endPoint.*no absolute"),
+        ({"endPoint": "http://[h/x"}, {}, ConfigError, "endPoint.*no absolute"),
         ({"endPoint": "http://h/{{ row.id }}"}, {}, MappingError, 'endPoint.*"row"'),
         ({"headers": {"X-A": "a\nb"}}, {}, ConfigError, r"headers\.X-A.*one line"),
         ({"auth": {"type": "bearer", "token": "{{ config.SYNC_T }}"}}, {"SYNC_T": ""}, ConfigError,
          r"auth\.token.*is empty"),
         ({"httpMethod": "post", "jsonBody": "{oops"}, {}, ConfigError, "jsonBody.*no JSON"),
     ],
-    ids=["unset variable", "relative", "scheme", "port", "row", "two lines", "empty token", "body"],
+    ids=["unset variable", "relative", "scheme", "port", "bracket", "row", "two lines", "empty token", "body"],
 )  # fmt: skip
 def test_what_cannot_be_asked_names_file_and_key(values, variables, error, text):
     with pytest.raises(UsageError, match=rf"configs/things\.yaml: {text}") as caught:

@@ -90,6 +90,7 @@ def _end_point(result: ProbeResult, variables: list[str]) -> tuple[str, list[tup
     """The URL without its query, and the parameters that pagination does not take over."""
     parts = urlsplit(result.url)
     host = parts.netloc.rpartition("@")[2]
+    parts = parts._replace(path=parts.path.replace(" ", "%20"))
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     kept = [
         (name, _variable(name, variables) if is_secret_name(name) else _escaped(value))

@@ -361,7 +361,7 @@ def test_any_records_give_a_file_that_loads(tmp_path_factory: Any, rows: list[An
     fields, left_out = guess_fields(rows)
     key, note = guess_key(rows)
     result = ProbeResult(
-        url="https://api.example/v1/things?a=%7B%7B1&b=2&b=3", headers={"X": "{{ y }}"}, results_format="json",
+        url="https://api.example/v1/all things?a=%7B%7B1&b=2&b=3", headers={"X": "{{ y }}"}, results_format="json",
         results_json_path="", paging=PagingGuess({"type": "none"}), key_column=key, fields=fields,
         left_out=left_out, sampled=len(rows), requests=1, notes={"key": [note]} if note else {},
     )  # fmt: skip

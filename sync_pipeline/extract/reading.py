@@ -296,7 +296,7 @@ def _read_text(value: Any, key: str, where: str) -> str | None:
     if isinstance(value, str):
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(int(value)) if float(value).is_integer() else str(value)
+        return str(int(value)) if isinstance(value, int) or value.is_integer() else str(value)
     raise SourceDataError(
         f"{where}: the value at {key} is neither a text nor a number. Correct the path"
     )
@@ -309,7 +309,8 @@ def _read_count(value: Any, key: str, where: str) -> int | None:
     if isinstance(value, str) and value.strip().isdecimal() and len(value) < 20:
         number = int(value)
     is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
-    if not is_number or number < 0 or number != int(number):
+    is_whole = is_number and (isinstance(number, int) or number.is_integer())
+    if not is_whole or number < 0:
         raise SourceDataError(
             f"{where}: the value at {key} is no whole number, 0 or more. Correct the path, or take "
             f"it out"

@@ -127,14 +127,15 @@ def test_a_cursor_may_end_as_null_as_empty_text_or_as_false(end):
         assert fetch_all(config_of(api.url, pagination=pagination_of("cursor"))) == [{"id": 1}]
 
 
-def test_numeric_cursors_are_sent_as_they_are_written():
+@pytest.mark.parametrize("cursor", [17, -1, 1.5, 2**70, 10**400], ids=lambda value: str(value)[:25])
+def test_numeric_cursors_are_sent_as_they_are_written(cursor):
     def route(request):
         at = request.query.get("cursor")
-        return Reply({"items": [{"at": at}], "meta": {"next": 17 if at is None else None}})
+        return Reply({"items": [{"at": at}], "meta": {"next": cursor if at is None else None}})
 
     with serve(route) as api:
         records = fetch_all(config_of(api.url, pagination=pagination_of("cursor")))
-    assert records == [{"at": None}, {"at": "17"}]
+    assert records == [{"at": None}, {"at": str(cursor)}]
 
 
 @pytest.mark.parametrize("style", PAGED)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync_pipeline.errors import ConfigError
+from sync_pipeline.errors import ConfigError, SourceDataError
 from sync_pipeline.extract.formats import (
     check_json_path,
     json_stream,
@@ -417,6 +417,16 @@ def test_a_path_that_cannot_be_read_is_a_config_error(path: str) -> None:
     assert caught.value.key == "pagination.totalPath"
     check_json_path("$.fine[0]")
     check_json_path("$..fine")
+
+
+@pytest.mark.parametrize("path", ["items[?(@.a =~ '[')]", "items[/a]", "items[*].a.`sub(/[/, x)`"])
+def test_a_path_that_cannot_be_followed_is_a_clear_error(path: str) -> None:
+    with pytest.raises((ConfigError, SourceDataError), match="path"):
+        rows(b'{"items": [{"a": null}, {"a": "x"}]}', results_json_path=path)
+
+
+def test_a_path_may_name_a_member_without_a_name() -> None:
+    assert rows(b'{"": [{"a": 1}]}', results_json_path="['']") == [{"a": 1}]
 
 
 @settings(deadline=None, max_examples=40)

@@ -57,7 +57,8 @@ def compile_steps(path: str | None) -> Steps | None:
         elif found["each"] is not None:
             steps.append(Each.ITEM)
         else:
-            steps.append(next(name for name in found.group("name", "single", "double") if name))
+            names = found.group("name", "single", "double")
+            steps.append(next(name for name in names if name is not None))
     return tuple(steps)
 
 
@@ -124,8 +125,19 @@ def matches(document: Any, path: str) -> Iterator[Any]:
     """Every value at the path, in document order."""
     steps = compile_steps(path)
     if steps is None:
-        return (match.value for match in _compile_query(path, "resultsJsonPath").find(document))
+        return iter(_find(document, path))
     return _walk(document, steps)
+
+
+def _find(document: Any, path: str) -> list[Any]:
+    query = _compile_query(path, "resultsJsonPath")
+    try:
+        return [match.value for match in query.find(document)]
+    except Exception as err:  # whatever jsonpath-ng's filters raise on values they do not expect
+        raise SourceDataError(
+            f"the path {path!r} cannot be followed in the answer ({type(err).__name__}). Write a "
+            f"simpler one"
+        ) from err
 
 
 def wrong_value(path: str, value: Any) -> tuple[str, str]:
@@ -236,7 +248,7 @@ def _compile_query(path: str, key: str) -> Any:
 
     try:
         return parse(_rooted(path.strip()))
-    except (JSONPathError, ValueError, TypeError, AttributeError) as err:
+    except (JSONPathError, ValueError, TypeError, AttributeError, re.error) as err:
         raise ConfigError(
             f"{path!r} is no JSON path. Write it like $.data.items or $['odd name'][0].rows",
             key=key,

@@ -222,6 +222,11 @@ class SourceHttp:
             headers = _merge_headers(headers, credentials.headers)
             url = with_query(url, credentials.query)
         else:
+            if request.body:
+                raise SourceError(
+                    f"{self.name(request)} leads to another host, which is refused for a POST: its "
+                    f"body may hold credentials"
+                )
             headers = {key: value for key, value in headers.items() if key.lower() in SAFE_HEADERS}
             self._log.warning(
                 "%s leads to another host: asked without credentials", self.name(request)

@@ -250,6 +250,21 @@ def test_a_next_url_on_another_host_is_asked_without_credentials(caplog):
     assert "asked without credentials" in caplog.text
 
 
+def test_the_body_of_a_post_does_not_follow_a_next_url_to_another_host():
+    with serve(items) as other:
+        target = other.url.replace("127.0.0.1", "localhost")
+        with serve(lambda _r: Reply({"items": [{"id": 0}], "next": target})) as api:
+            config = config_of(
+                api.url,
+                httpMethod="post",
+                jsonBody={"password": "p"},
+                pagination={"type": "next_url", "nextUrlPath": "next"},
+            )
+            with pytest.raises(SourceError, match=r"another host.*refused"):
+                fetch_all(config)
+    assert other.requests == []
+
+
 def test_a_next_url_gets_the_key_in_the_query_that_its_checkpoint_does_not_hold():
     def route(request):
         catalogue = Catalogue(numbered(25), "next_url")

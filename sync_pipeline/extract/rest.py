@@ -158,7 +158,8 @@ class RestSource:
 
     def _read(self, leaf: Leaf, position: Position) -> Iterator[_Part]:
         state = position.paging or start(self._plan)
-        wanted = self._wanted(position.records)
+        # Those of this page that were kept are asked for again, to be passed over.
+        wanted = self._wanted(position.records - position.record)
         page = request_page(self._plan, state, wanted)
         request, home = self._templates.build(self._plan, page, {**self._context, **leaf.variables})
         if self._plan.style == "none" and self._plan.total_path is None:

@@ -181,6 +181,21 @@ def test_a_small_page_that_unpacks_to_a_large_one_is_not_held_whole():
     assert peak < 5 * MEMORY_BYTES
 
 
+@pytest.mark.parametrize("kept", [1, 2, 3])
+@pytest.mark.parametrize("style", ["offset", "page", "continuation_header"])
+def test_a_limit_holds_for_a_resume_within_a_page(style, kept):
+    def route(request):
+        reply = Catalogue(numbered(6000), style)(request)
+        return Reply(csv_of(reply.body["items"]), headers=reply.headers)
+
+    with serve(route) as api:
+        config_ = config(api, "csv", pagination=pagination_of(style, size=5000))
+        with opened(config_, limit=3500) as source:
+            pages = list(itertools.islice(source.fetch_pages(), kept))
+        rest = fetch_all(config_, limit=3500, resume_from=pages[-1].checkpoint)
+    assert records_of(pages) + rest == as_read(numbered(3500), "csv")
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
 @pytest.mark.parametrize("style", ["offset", "page", "link_header", "continuation_header"])
 def test_formats_without_a_body_to_look_into_can_be_paged(style, kind):

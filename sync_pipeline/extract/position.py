@@ -8,6 +8,7 @@ from typing import Any
 
 from sync_pipeline.errors import SourceDataError
 from sync_pipeline.extract.paging import PagingState
+from sync_pipeline.extract.trail import Trail
 
 #: Of the checkpoint's shape.
 _VERSION = 2
@@ -27,6 +28,8 @@ class Position:
     paging: PagingState | None = None
     #: Leading records of that page that were kept already.
     record: int = 0
+    #: Of those records, to notice that the page is another one by now.
+    trail: Trail = ()
     #: See `PagingState.last_below`.
     last_below: int = 0
 
@@ -40,6 +43,7 @@ class Position:
             "leaf": None if self.leaf is None else list(self.leaf),
             "paging": None if self.paging is None else self.paging.to_json(),
             "record": self.record,
+            "trail": list(self.trail),
             "last_below": self.last_below,
         }
 
@@ -62,5 +66,6 @@ class Position:
             leaf=None if leaf is None else tuple(leaf),
             paging=None if paging is None else PagingState.from_json(paging),
             record=value["record"],
+            trail=tuple(value["trail"]),
             last_below=value["last_below"],
         )

@@ -7,7 +7,6 @@ format, goes through a temporary file, and its records come in chunks: memory is
 from __future__ import annotations
 
 import io
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,6 +33,7 @@ from sync_pipeline.extract.formats import (
 from sync_pipeline.extract.formats.json_path import compile_steps, describe_miss
 from sync_pipeline.extract.paging import PageFacts
 from sync_pipeline.extract.sessions import is_http_url
+from sync_pipeline.extract.trail import digest_bytes, digest_records
 from sync_pipeline.model import Row
 
 #: JSON bodies up to this size are parsed whole: about ten times as much memory for a moment.
@@ -114,7 +114,7 @@ def _read_small(
     if document is not UNSURE:
         records = select_rows(document, config.results_json_path, where=where)
         try:
-            digest = _digest(orjson.dumps(records, option=orjson.OPT_SORT_KEYS))
+            digest = digest_bytes(orjson.dumps(records, option=orjson.OPT_SORT_KEYS))
         except TypeError:  # nested too deep
             document = UNSURE
     if document is UNSURE:
@@ -221,19 +221,6 @@ def facts_of(
         has_more=declared.has_more,
         token=declared.token,
     )
-
-
-def digest_records(records: Sequence[Row]) -> str:
-    """Digest of records by their values, whatever the order of their keys."""
-    try:
-        data = orjson.dumps(records, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # integers beyond 64 bits, halves of surrogate pairs
-        data = json.dumps(records, sort_keys=True).encode("ascii")
-    return _digest(data)
-
-
-def _digest(data: bytes) -> str:
-    return blake2b(data, digest_size=8).hexdigest()
 
 
 def _paths(plan: ResolvedPagination) -> tuple[str | None, ...]:

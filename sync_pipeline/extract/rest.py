@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,7 +28,6 @@ from sync_pipeline.extract.reading import (
     Declared,
     LargeBody,
     SmallBody,
-    digest_records,
     facts_of,
     open_rows,
     read_body,
@@ -37,6 +37,7 @@ from sync_pipeline.extract.requesting import (
     RequestTemplates,
 )
 from sync_pipeline.extract.retrying import TransientFailure
+from sync_pipeline.extract.trail import LENGTH, Trail, digest_records, follows, trail_of
 from sync_pipeline.model import Page, Row
 
 #: Answers to a request that only makes sure that nothing follows, and that mean just that.
@@ -44,6 +45,12 @@ _NOTHING_FOLLOWS = frozenset({400, 404, 410, 416, 422})
 
 
 _BY_URL = ("next_url", "link_header")
+#: Times that one response is read from its first record again because it has changed.
+_MAX_CHANGES = 3
+
+
+class _ChangedError(Exception):
+    """A response that is asked for again is another one by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,7 @@ class _Part:
     paging: PagingState | None
     #: Leading records of the next page that were read already.
     record: int = 0
+    trail: Trail = ()
     total: int | None = None
     #: See `PagingState.last_below`; known at the end of a leaf.
     last_below: int | None = None
@@ -114,6 +122,7 @@ class RestSource:
                     leaf=leaf.ids,
                     paging=start(self._plan, last_below=position.last_below),
                     record=0,
+                    trail=(),
                 )
             while position.paging is not None:
                 for part in self._read(leaf, position):
@@ -124,6 +133,7 @@ class RestSource:
                         records=position.records + len(records),
                         paging=part.paging,
                         record=part.record,
+                        trail=part.trail,
                         last_below=(
                             position.last_below if part.last_below is None else part.last_below
                         ),
@@ -163,17 +173,19 @@ class RestSource:
         page = request_page(self._plan, state, wanted)
         request, home = self._templates.build(self._plan, page, {**self._context, **leaf.variables})
         if self._plan.style == "none" and self._plan.total_path is None:
-            yield from self._stream(request, home, state, position.record)
+            yield from self._stream(request, home, state, position)
             return
         body = self._fetch(request, home, state)
         if isinstance(body, SmallBody):
             step = self._advance(request, state, page, _facts_of_small(body, state, page.limit))
             # A response that outgrew its first reading is cut where the first one was.
-            records = [] if step.is_repeat else body.records[position.record :]
-            yield self._part(records, step, body.declared)
+            first = position.record
+            if trail_of(body.records[:first]) != position.trail:
+                first = self._begin_again(request, first)
+            yield self._part([] if step.is_repeat else body.records[first:], step, body.declared)
             return
         try:
-            yield from self._read_large(request, page, state, body, position.record)
+            yield from self._read_large(request, page, state, body, position)
         finally:
             body.close()
 
@@ -202,7 +214,7 @@ class RestSource:
         page: PageRequest,
         state: PagingState,
         body: LargeBody,
-        skip: int,
+        position: Position,
     ) -> Iterator[_Part]:
         if may_be_repeat(state, body.digest):
             # Decided before any record of it is given out.
@@ -211,30 +223,68 @@ class RestSource:
             )
             yield self._part([], step, body.declared)
             return
-        with open_rows(body, self._config, skip=skip, secret=self._secret) as rows:
-            for records, done, is_last in read_chunks(rows, skip):
-                if not is_last:
-                    yield _Part(records, state, done, self._declared_total(body.declared))
+        skip, trail = position.record, position.trail
+        while True:
+            first = skip - len(trail)
+            with open_rows(body, self._config, skip=first, secret=self._secret) as rows:
+                if not follows(rows, trail):
+                    skip, trail = self._begin_again(request, skip), ()
                     continue
-                facts = facts_of(body.declared, done, digest=body.digest)
-                yield self._part(records, self._advance(request, state, page, facts), body.declared)
+                for records, done, is_last in read_chunks(rows, skip):
+                    if not is_last:
+                        total = self._declared_total(body.declared)
+                        yield _Part(records, state, done, trail_of(records), total)
+                        continue
+                    facts = facts_of(body.declared, done, digest=body.digest)
+                    step = self._advance(request, state, page, facts)
+                    yield self._part(records, step, body.declared)
+                return
+
+    def _begin_again(self, request: HttpRequest, record: int) -> int:
+        """Say that records which were kept are read again; gives the first record to read: 0."""
+        self._log.warning(
+            "%s: the answer has changed since its first %d records were kept: it is read from its "
+            "first record again, and what comes twice is merged",
+            self._http.name(request), record,
+        )  # fmt: skip
+        return 0
 
     def _stream(
-        self, request: HttpRequest, home: str, state: PagingState, skip: int
+        self, request: HttpRequest, home: str, state: PagingState, position: Position
     ) -> Iterator[_Part]:
-        rows = self._stream_rows(request, home, skip)
-        try:
-            for records, done, is_last in read_chunks(rows, skip):
-                yield _Part(records, None if is_last else state, 0 if is_last else done)
-        finally:
-            rows.close()
+        skip, trail = position.record, position.trail
+        kept = skip
+        for _ in range(_MAX_CHANGES):
+            rows = self._stream_rows(request, home, skip, trail)
+            try:
+                for records, done, is_last in read_chunks(rows, skip):
+                    kept = done
+                    if is_last:
+                        yield _Part(records, None)
+                    else:
+                        yield _Part(records, state, done, trail_of(records))
+            except _ChangedError:
+                skip, trail = self._begin_again(request, kept), ()
+            else:
+                return
+            finally:
+                rows.close()
+        raise SourceDataError(
+            f"{self._http.name(request)}: the answer breaks off, and is another one each time that "
+            f"it is asked for again. Ask for it in a stable order, or in pages"
+        )
 
     def _stream_rows(
-        self, request: HttpRequest, home: str, skip: int
+        self, request: HttpRequest, home: str, skip: int, trail: Trail
     ) -> Generator[Row, None, None]:
-        """The rows of one response while it arrives; if it breaks, the rest of a new one."""
+        """The rows of one response while it arrives; if it breaks, the rest of a new one.
+
+        Raises:
+            _ChangedError: The rows that are passed over are not those that left the trail.
+        """
         attempts = self._http.attempts()
         done = skip
+        recent: deque[Row] = deque(maxlen=LENGTH)
         while True:
             try:
                 with self._http.open(request, home=home) as answer:
@@ -245,15 +295,19 @@ class RestSource:
                         self._config,
                         content_type_header=answer.content_type,
                         url=answer.redacted_url,
-                        skip=done,
+                        skip=done - len(trail),
                         secret=self._secret,
                     )
+                    if not follows(rows, trail):
+                        raise _ChangedError
                     for row in rows:
                         done += 1
+                        recent.append(row)
                         attempts.note_progress()
                         yield row
                     return
             except TransientFailure as failure:
+                trail = trail_of(list(recent)) or trail
                 attempts.wait(failure)
 
     def _advance(
@@ -274,7 +328,7 @@ class RestSource:
     def _part(self, records: list[Row], step: Step, declared: Declared) -> _Part:
         total = self._declared_total(declared)
         last_below = step.last_below if step.next is None else None
-        return _Part(records, step.next, 0, total, last_below)
+        return _Part(records, step.next, total=total, last_below=last_below)
 
     def _declared_total(self, declared: Declared) -> int | None:
         return None if self._config.enumerate_for_content_types else declared.total

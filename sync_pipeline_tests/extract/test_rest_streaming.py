@@ -83,6 +83,63 @@ def test_resuming_within_a_response_passes_over_what_was_kept(kind):
     assert len(api.requests) == 2
 
 
+CHANGES = {
+    "one more": lambda rows: [{"id": -1, "name": "new"}, *rows],
+    "one fewer": lambda rows: rows[1:],
+    "the last kept one gone": lambda rows: rows[:1999] + rows[2000:],
+    "another order": lambda rows: rows[::-1],
+    "fewer than were kept": lambda rows: rows[:500],
+}
+
+
+def paged(kind):
+    """One large page of CSV, and a last one after it."""
+    return {"pagination": pagination_of("link_header")} if kind == "paged csv" else {}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
+@pytest.mark.parametrize("kind", [*FORMATS, "paged csv"])
+def test_resuming_within_a_response_that_has_changed_loses_no_record(kind, change, caplog):
+    """The number of a record says nothing any more; what comes twice is merged."""
+    bodies = itertools.chain([numbered(COUNT)], itertools.repeat(change(numbered(COUNT))))
+    format_ = kind.removeprefix("paged ")
+    with serve(lambda _r: Reply(FORMATS[format_](next(bodies)))) as api:
+        config_ = config(api, format_, **paged(kind))
+        with opened(config_) as source:
+            pages = list(itertools.islice(source.fetch_pages(), 2))
+        with opened(config_) as source:
+            rest = list(source.fetch_pages(json.loads(json.dumps(pages[-1].checkpoint))))
+    assert records_of(rest) == as_read(change(numbered(COUNT)), format_)
+    assert "has changed since its first 2000 records were kept" in caplog.text
+    assert rest[-1].checkpoint is None
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
+@pytest.mark.parametrize("kind", ["json", "jsonl", "csv"])
+def test_a_stream_that_breaks_and_has_changed_is_read_from_its_first_record(kind, change, caplog):
+    rows = [{"id": i, "name": "x" * 400} for i in range(6000)]
+    body, changed = FORMATS[kind](rows), FORMATS[kind](change(rows))
+    replies = iter([Reply(body, cut_after=1_400_000), Reply(changed), Reply(changed)])
+    with serve(lambda _r: next(replies)) as api:
+        records = fetch_all(config(api, kind))
+    assert records[-len(change(rows)) :] == as_read(change(rows), kind)
+    assert records[: -len(change(rows))] == as_read(rows, kind)[:3000]
+    assert "has changed since its first 3000 records were kept" in caplog.text
+
+
+def test_a_stream_that_breaks_and_is_another_one_each_time_is_an_error():
+    numbers = itertools.count()
+
+    def route(_request):
+        first = next(numbers)
+        rows = [{"id": i, "name": "x" * 400} for i in range(first, first + 6000)]
+        return Reply(FORMATS["csv"](rows), cut_after=1_000_000)
+
+    with serve(route) as api, pytest.raises(SourceDataError, match="is another one each time"):
+        fetch_all(config(api, "csv"))
+    assert len(api.requests) < 10
+
+
 @pytest.mark.parametrize("limit", [1, 1000, 1001, 5000])
 def test_a_limit_cuts_the_last_chunk(limit):
     body = FORMATS["json"](numbered(COUNT))

@@ -23,6 +23,9 @@ from sync_pipeline.batches.layout import write_json
 from sync_pipeline.batches.results import FETCH
 from sync_pipeline.errors import BusyError
 
+#: Linux counts in hundredths.
+_SAME_START_S = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -33,7 +36,7 @@ class Claim:
     is_backfill: bool
     host: str
     pid: int
-    #: Of the process, seconds since the epoch: a pid alone may be somebody else's by now.
+    #: Of the process (`_start_of`): a pid alone may be somebody else's by now.
     process_started: float
     #: That a backfill replays, or `fetch`.
     batch: str = ""
@@ -69,7 +72,7 @@ def build_claim(
     """
     parent = multiprocessing.parent_process() if is_child else None
     pid = parent.pid if parent is not None and parent.pid is not None else os.getpid()
-    started = psutil.Process(pid).create_time()
+    started = _start_of(psutil.Process(pid))
     return Claim(run_id, spool_id, is_backfill, socket.gethostname(), pid, started, batch)
 
 
@@ -130,9 +133,19 @@ def process_lives(pid: int, started: float) -> bool:
     """Whether that very process is there and is more than a zombie."""
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        same = abs(process.create_time() - started) < 1.0
+        same = abs(_start_of(process) - started) < _SAME_START_S
         return bool(same and process.status() != psutil.STATUS_ZOMBIE)
     return False
+
+
+def _start_of(process: psutil.Process) -> float:
+    """When a process began, in seconds: the same whenever and by whomever it is asked.
+
+    Linux counts from the start of the machine. What psutil adds to that moves with the clock, and a
+    run must not count as killed because the clock was set.
+    """
+    started = float(process.create_time())
+    return started - psutil.boot_time() if psutil.LINUX else started
 
 
 def dead_claims(instance: dg.DagsterInstance, storage_dir: Path, sync_key: str) -> Iterator[Claim]:

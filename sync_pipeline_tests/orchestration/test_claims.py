@@ -6,7 +6,10 @@ import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
 
-from sync_pipeline.orchestration.claims import build_claim
+import psutil
+import pytest
+
+from sync_pipeline.orchestration.claims import build_claim, process_lives
 
 
 def claimed_and_own_pid(is_child: bool) -> tuple[int, int]:
@@ -21,3 +24,12 @@ def test_a_run_in_a_child_of_the_code_server_is_claimed_by_itself() -> None:
         assert claimed == own
         claimed, own = pool.submit(claimed_and_own_pid, is_child=True).result()
         assert claimed == os.getpid() != own
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="elsewhere processes are not dated from the boot")
+def test_a_run_goes_on_when_the_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = build_claim("run", "spool", is_backfill=False)
+    boot_time = psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot_time + 60)
+    assert process_lives(claim.pid, claim.process_started)
+    assert not process_lives(claim.pid, claim.process_started - 1), "an earlier process of that pid"

@@ -64,6 +64,8 @@ class PublishResult:
     #: Of a failure, or why it was skipped.
     message: str = ""
     request_id: str = ""
+    #: Of a failure: the target of a link is missing, and may be made later.
+    is_unresolved: bool = False
 
 
 class Publisher:
@@ -83,8 +85,14 @@ class Publisher:
         self._usual_s = 0.0
         self._lock = threading.Lock()
 
-    def publish(self, items: Iterable[PublishItem]) -> dict[str, PublishResult]:
+    def publish(
+        self, items: Iterable[PublishItem], *, awaits_links: bool = True
+    ) -> dict[str, PublishResult]:
         """Publish entries, each exactly in the version stated.
+
+        Args:
+            items: The entries.
+            awaits_links: Whether to wait some seconds for the targets of their links to appear.
 
         Returns:
             A result for every entry, by id.
@@ -93,7 +101,7 @@ class Publisher:
             SpaceError: The space refuses us or cannot be reached. What was published stays so.
         """
         unique = list({item.entry_id: item for item in items}.values())
-        work = _Work(self._client, self, {})
+        work = _Work(self._client, self, {}, _LINK_PAUSES_S if awaits_links else ())
         for start in range(0, len(unique), MAX_ITEMS):
             work.publish_group(unique[start : start + MAX_ITEMS])
         return work.results
@@ -129,6 +137,8 @@ class _Work:
     client: SpaceClient
     publisher: Publisher
     results: dict[str, PublishResult]
+    #: Seconds before an entry whose link target is missing is tried again.
+    link_pauses_s: Sequence[float]
 
     def publish_group(self, items: Sequence[PublishItem], rounds: int = 0, pauses: int = 0) -> None:
         """Publish up to 200 entries; `rounds` and `pauses` count what was tried before."""
@@ -187,7 +197,7 @@ class _Work:
                 rest.append(item)
             elif error.error_id in {"VersionMismatch", "Conflict", "NotFound"}:
                 moved.append(item)
-            elif is_unresolved_link(error) and pauses < len(_LINK_PAUSES_S):
+            elif is_unresolved_link(error) and pauses < len(self.link_pauses_s):
                 unresolved.append(item)
             elif error.mapping.get("sys"):
                 self._failed(item.entry_id, error)
@@ -201,7 +211,7 @@ class _Work:
         self.publish_group(rest, rounds + 1, pauses)
         if unresolved:
             # The target of a link counts as missing for some seconds after it was created.
-            self.client.sleep(_LINK_PAUSES_S[pauses])
+            self.client.sleep(self.link_pauses_s[pauses])
             self.publish_group(unresolved, rounds, pauses + 1)
 
     def _recheck(self, items: Sequence[PublishItem], rounds: int, pauses: int) -> None:
@@ -252,8 +262,8 @@ class _Work:
                 self._skipped(item.entry_id, GONE)
                 return
             if answer.status == 422 and is_unresolved_link(answer):
-                if pauses < len(_LINK_PAUSES_S):
-                    self.client.sleep(_LINK_PAUSES_S[pauses])
+                if pauses < len(self.link_pauses_s):
+                    self.client.sleep(self.link_pauses_s[pauses])
                     pauses += 1
                     continue
                 break
@@ -293,6 +303,7 @@ class _Work:
             field=problems[0].field if problems else "",
             message=describe_error(answer),
             request_id=answer.request_id,
+            is_unresolved=is_unresolved_link(answer),
         )
 
 

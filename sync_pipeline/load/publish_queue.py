@@ -25,6 +25,8 @@ class Slot:
     write: Future[Written] | None = None
     #: Still to be published before the outcome is final.
     publish: PublishItem | None = None
+    #: Its links lead to entries that are not there, maybe because they are still to be made.
+    is_put_off: bool = False
 
     @property
     def is_final(self) -> bool:
@@ -42,6 +44,8 @@ class PublishQueue:
         self._executor = ThreadPoolExecutor(MAX_ACTIVE, thread_name_prefix="publish")
         self._waiting: list[Slot] = []
         self._running: deque[tuple[list[Slot], Future[dict[str, PublishResult]]]] = deque()
+        self._put_off: list[Slot] = []
+        self._is_all_written = False
         #: The first error that concerns the whole run.
         self.error: SpaceError | None = None
 
@@ -61,16 +65,26 @@ class PublishQueue:
             self._gather()
 
     def gather_all(self) -> None:
-        """Start what waits, wait for everything, and record it."""
+        """Start what waits, wait for everything, and record it; but not what is put off."""
         while self._waiting:
             self._submit()
         while self._running:
             self._gather()
 
+    def finish(self) -> None:
+        """`gather_all` when all entries of the batch are written: what was put off comes now."""
+        self.gather_all()
+        self._waiting, self._put_off = self._put_off, []
+        self._is_all_written = True
+        self.gather_all()
+
     def _submit(self) -> None:
         slots, self._waiting = self._waiting[:MAX_ITEMS], self._waiting[MAX_ITEMS:]
         items = [slot.publish for slot in slots if slot.publish is not None]
-        self._running.append((slots, self._executor.submit(self._publisher.publish, items)))
+        publishing = self._executor.submit(
+            self._publisher.publish, items, awaits_links=self._is_all_written
+        )
+        self._running.append((slots, publishing))
 
     def _gather(self) -> None:
         slots, future = self._running.popleft()
@@ -85,6 +99,10 @@ class PublishQueue:
             if slot.publish is None or slot.outcome is None:
                 continue
             result = results[slot.publish.entry_id]
+            if result.is_unresolved and not self._is_all_written:
+                slot.is_put_off = True
+                self._put_off.append(slot)
+                continue
             slot.outcome = with_publish(slot.outcome, result)
             slot.publish = None
             # The note on a failed one stays: a later run tries again.

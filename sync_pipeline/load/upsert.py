@@ -100,6 +100,11 @@ class _Chunk:
 
     slots: list[Slot] = field(default_factory=list)
 
+    @property
+    def is_put_off(self) -> bool:
+        """Whether an entry waits until all of the batch is written."""
+        return any(slot.is_put_off for slot in self.slots)
+
 
 class _Batch:
     """The state of one call; its methods run in the caller's thread, writes and publishes don't."""
@@ -142,7 +147,7 @@ class _Batch:
             yield from self._final_outcomes()
         while self._writing:
             self._gather(self._writing.popleft())
-        self._publishes.gather_all()
+        self._publishes.finish()
         yield from self._final_outcomes()
         error = self._stopped_by()
         if error is not None:
@@ -391,7 +396,7 @@ class _Batch:
     def _final_outcomes(self) -> Iterator[Outcome]:
         """Outcomes at the head of the queue that nothing more can happen to."""
         self._publishes.gather_done()
-        if len(self._waiting) > _MAX_WAITING:
+        if len(self._waiting) > _MAX_WAITING and not self._waiting[0].is_put_off:
             self._publishes.gather_all()
         while self._waiting and all(slot.is_final for slot in self._waiting[0].slots):
             yield from _outcomes_of(self._waiting.popleft())

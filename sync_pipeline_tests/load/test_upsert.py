@@ -168,6 +168,29 @@ class TestPlainRuns:
         assert entry.is_clean
         assert space.requests == []
 
+    @pytest.mark.parametrize("ahead", [1, 300, 2400])
+    def test_entries_are_published_whose_links_lead_to_entries_further_on(
+        self, sync: Sync, space: SpaceState, ahead: int
+    ) -> None:
+        def linked(number: int) -> DesiredEntry:
+            link = {"sys": {"type": "Link", "linkType": "Entry", "id": id_of(number + ahead)}}
+            return desired_product(number, fields={"related": {"en-US": link}})
+
+        def unresolved(entry: dict[str, Any]) -> dict[str, Any] | None:
+            link = entry["fields"].get("related", {}).get("en-US")
+            if link is None or link["sys"]["id"] in space.entries:
+                return None
+            problem = {"name": "notResolvable", "path": ["fields", "related", "en-US"]}
+            return error("UnresolvedLinks", errors=[problem])
+
+        space.publish_error = unresolved
+        count = ahead + 100
+        entries = [linked(n) if n < 100 else desired_product(n) for n in range(count)]
+        outcomes = sync.run([*entries[:-1], linked(count - 1)])
+        assert actions(outcomes) == {"created": count - 1, "failed": 1}, "a link to nothing fails"
+        assert [o.key for o in outcomes if not o.published] == [outcomes[-1].key]
+        assert len(space.requests) <= 1.03 * count + 20
+
 
 class TestDryRun:
     def test_it_tells_what_would_happen_without_a_changing_request(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from sync_pipeline.batches.layout import write_json
 from sync_pipeline.load.drafts import publish_drafts
+from sync_pipeline.load.index import open_index
 from sync_pipeline.stages.setting import Setting, open_client
 
 #: Drafts that could not be published and are named in the log; all are counted.
@@ -19,9 +22,20 @@ def publish_left_drafts(setting: Setting) -> None:
     if setting.options.publish != "all":
         return
     published = refused = 0
-    with open_client(setting) as client:
+    with open_client(setting) as client, ExitStack() as indexes:
+        written = [
+            indexes.enter_context(open_index(path))
+            for path in setting.spool.root.glob(f"index.{setting.run_id}*.sqlite")
+        ]
         for result in publish_drafts(
-            client, setting.config.content_type, apply=setting.options.apply
+            client,
+            setting.config.content_type,
+            apply=setting.options.apply,
+            find_written=lambda ids: {
+                entry_id: entry
+                for index in written
+                for entry_id, entry in index.find_ids(ids).items()
+            },
         ):
             if result.status == "published":
                 published += 1

@@ -101,8 +101,9 @@ def _write(
 ) -> None:
     batch, spool = transformed.batch.key, setting.spool
     facts = read_run_facts(spool)
-    in_memory = facts["options"]["mode"] == "regular"
     publish = setting.options.publish
+    # `stages.drafts` asks the file what was published here, as collections lag behind.
+    in_memory = facts["options"]["mode"] == "regular" and publish != "all"
     if publish == "all" and not setting.options.apply:
         publish = "changed"  # drafts are counted once, by `stages.drafts`, as no batch takes them
     options = UpsertOptions(

@@ -18,6 +18,7 @@ import requests
 import uvicorn
 
 from sync_pipeline.local_space.asgi import Fault, FaultHook
+from sync_pipeline.local_space.index_lag import IndexDelay
 from sync_pipeline.local_space.request import Request
 from sync_pipeline.local_space.server import build_app
 from sync_pipeline.local_space.store import open_store
@@ -171,7 +172,7 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def space_server(path: Path) -> Iterator[SpaceServer]:
+def space_server(path: Path, *, index_delay: IndexDelay | None = None) -> Iterator[SpaceServer]:
     """Serve a space with the content type `product` from a thread."""
     with requests.Session() as session, socket.create_server(("127.0.0.1", 0), backlog=256) as sock:
         session.trust_env = False
@@ -179,7 +180,9 @@ def space_server(path: Path) -> Iterator[SpaceServer]:
         server = SpaceServer(f"http://127.0.0.1:{sock.getsockname()[1]}", session)
         ready = threading.Event()
         stop: list[Callable[[], None]] = []
-        thread = threading.Thread(target=_serve, args=(path, sock, server, ready, stop))
+        thread = threading.Thread(
+            target=_serve, args=(path, index_delay, sock, server, ready, stop)
+        )
         thread.start()
         assert ready.wait(20)
         master = TestedSpace(server.url, "master", session)
@@ -200,13 +203,14 @@ def space_server(path: Path) -> Iterator[SpaceServer]:
 
 def _serve(
     path: Path,
+    index_delay: IndexDelay | None,
     sock: socket.socket,
     server: SpaceServer,
     ready: threading.Event,
     stop: list[Callable[[], None]],
 ) -> None:
     loop = asyncio.new_event_loop()
-    with open_store(path) as store:
+    with open_store(path, index_delay=index_delay) as store:
         app = build_app(store, faults=server.on_request)
         config = uvicorn.Config(
             app, log_level="critical", access_log=False, lifespan="off", timeout_keep_alive=75

@@ -20,6 +20,7 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from filelock import FileLock
 
 from sync_pipeline.config.run_options import RunOptions
 from sync_pipeline.errors import SyncPipelineError, UsageError
@@ -73,7 +74,11 @@ def prepare_dagster_home(project_dir: Path, environ: Mapping[str, str] = os.envi
 @contextmanager
 def open_instance() -> Iterator[dg.DagsterInstance]:
     """The instance of DAGSTER_HOME."""
-    with dg.DagsterInstance.get() as instance:
+    # Dagster makes its databases when a home is opened for the first time, and two commands that do
+    # so at once fail: "table alembic_version already exists".
+    with FileLock(Path(os.environ["DAGSTER_HOME"]) / ".opening.lock"):
+        opened = dg.DagsterInstance.get()
+    with opened as instance:
         yield instance
 
 

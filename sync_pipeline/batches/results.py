@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,8 @@ from sync_pipeline.model import BatchRef, Counts
 FETCH = "fetch"
 #: Batches may end at the same time in several processes.
 BUSY_TIMEOUT_S = 60.0
+#: Batches over which the pace is taken: a space may become slower, or faster, on the way.
+PACE_OVER = 20
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results
 (batch TEXT PRIMARY KEY, status TEXT, failed INTEGER, seconds REAL, value TEXT)
@@ -156,18 +159,36 @@ class BatchProgress:
     #: Done, failed or superseded.
     ended: int
     failed_entries: int
-    #: Spent in the batches that ended.
-    seconds: float
+    #: From the end of one batch to the end of the next, by the clock; None before there are two.
+    seconds_per_batch: float | None
 
 
 def read_batch_progress(spool: Spool) -> BatchProgress:
     """How far the batches are; from their results, so that it holds over processes and resumes."""
     manifest = read_manifest(spool)
     if manifest is None:
-        return BatchProgress(0, 0, 0, 0.0)
-    sql = "SELECT COUNT(*), TOTAL(failed), TOTAL(seconds) FROM results WHERE batch != ?"
-    ended, failed, seconds = (_query(spool, sql, (FETCH,)) or [(0, 0, 0.0)])[0]
-    return BatchProgress(len(manifest.batches), ended, int(failed), seconds)
+        return BatchProgress(0, 0, 0, None)
+    sql = "SELECT COUNT(*), TOTAL(failed) FROM results WHERE batch != ?"
+    ended, failed = (_query(spool, sql, (FETCH,)) or [(0, 0)])[0]
+    return BatchProgress(len(manifest.batches), ended, int(failed), _seconds_per_batch(spool))
+
+
+def _seconds_per_batch(spool: Spool) -> float | None:
+    """The pace of the last run, over its last batches.
+
+    By the clock: what a batch takes by itself is the smaller part of it where each step starts a
+    process of its own.
+    """
+    sql = "SELECT value FROM results WHERE batch != ? ORDER BY rowid DESC LIMIT ?"
+    latest = [_decode(json.loads(text)) for (text,) in _query(spool, sql, (FETCH, PACE_OVER))]
+    ends = [
+        datetime.fromisoformat(result.finished_at)
+        for result in latest
+        if result.run_id == latest[0].run_id
+    ]
+    if len(ends) < 2:
+        return None
+    return (ends[0] - ends[-1]).total_seconds() / (len(ends) - 1)
 
 
 def write_run_facts(spool: Spool, facts: Mapping[str, Any]) -> None:

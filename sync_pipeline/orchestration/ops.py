@@ -320,12 +320,12 @@ def _remedy(step: Step, batch: str) -> dict[str, Any]:
 def _log_batch(step: Step, upserted: Upserted) -> None:
     progress = read_batch_progress(step.setting.spool)
     seconds = max(upserted.duration_s, 1e-6)
-    left = progress.batches - progress.ended
+    left_s = (progress.batches - progress.ended) * (progress.seconds_per_batch or 0.0)
     shown = ("created", "updated", "unchanged", "failed")
     counts = ", ".join(f"{getattr(upserted.counts, name):,} {name}" for name in shown)
     step.setting.log.info(
         "%s: %s, %d of %d batches: %s, %.0f records/s, %.0f MB%s",
         step.setting.config.key, upserted.batch, progress.ended, progress.batches,
         counts, upserted.counts.records / seconds, rss_mb(),
-        f", about {progress.seconds / progress.ended * left:.0f} s left" if left else "",
+        f", about {left_s:.0f} s left" if left_s else "",
     )  # fmt: skip

@@ -153,7 +153,7 @@ def failed_batches_of(spool: Spool) -> Iterator[FailedBatch]:
 
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """How far the batches of an extraction are."""
+    """How far the batches of a run are."""
 
     batches: int
     #: Done, failed or superseded.
@@ -163,14 +163,27 @@ class BatchProgress:
     seconds_per_batch: float | None
 
 
-def read_batch_progress(spool: Spool) -> BatchProgress:
-    """How far the batches are; from their results, so that it holds over processes and resumes."""
+def read_batch_progress(
+    spool: Spool, run_id: str | None = None, batch: str | None = None
+) -> BatchProgress:
+    """How far the batches are; from their results, so that it holds over processes and resumes.
+
+    Args:
+        spool: Of the run.
+        run_id: Batches that failed in another run are still to be done. None: any run counts.
+        batch: The one that a backfill is about. None: all of the extraction.
+    """
     manifest = read_manifest(spool)
     if manifest is None:
         return BatchProgress(0, 0, 0, None)
-    sql = "SELECT COUNT(*), TOTAL(failed) FROM results WHERE batch != ?"
-    ended, failed = (_query(spool, sql, (FETCH,)) or [(0, 0)])[0]
-    return BatchProgress(len(manifest.batches), ended, int(failed), _seconds_per_batch(spool))
+    sql = """
+        SELECT COUNT(*), TOTAL(failed) FROM results
+        WHERE batch != ?1 AND (?2 IS NULL OR batch = ?2)
+        AND (?3 IS NULL OR status != 'failed' OR json_extract(value, '$.run_id') = ?3)
+    """
+    ended, failed = (_query(spool, sql, (FETCH, batch, run_id)) or [(0, 0)])[0]
+    batches = 1 if batch else len(manifest.batches)
+    return BatchProgress(batches, ended, int(failed), _seconds_per_batch(spool))
 
 
 def _seconds_per_batch(spool: Spool) -> float | None:

@@ -16,6 +16,7 @@ from sync_pipeline.batches.housekeeping import clean_spools
 from sync_pipeline.batches.manifest import read_manifest
 from sync_pipeline.batches.results import (
     FETCH,
+    BatchProgress,
     partition_key,
     read_batch_progress,
     unfinished_batches,
@@ -288,9 +289,16 @@ def _settle_partition(context: dg.OpExecutionContext, step: Step, batch: str) ->
         context.instance.delete_dynamic_partition(name, key)
 
 
+def _progress(step: Step) -> BatchProgress:
+    """Of what this run is about: all batches of the spool, or the one that a backfill replays."""
+    setting = step.setting
+    batch = None if step.replay == FETCH else step.replay
+    return read_batch_progress(setting.spool, setting.run_id, batch)
+
+
 def _show_progress(context: dg.OpExecutionContext, step: Step) -> None:
     """`sync/progress` (batches that ended, of all) and `sync/failed` on the Runs page."""
-    progress = read_batch_progress(step.setting.spool)
+    progress = _progress(step)
     context.instance.add_run_tags(
         context.run_id,
         {
@@ -318,7 +326,7 @@ def _remedy(step: Step, batch: str) -> dict[str, Any]:
 
 
 def _log_batch(step: Step, upserted: Upserted) -> None:
-    progress = read_batch_progress(step.setting.spool)
+    progress = _progress(step)
     seconds = max(upserted.duration_s, 1e-6)
     left_s = (progress.batches - progress.ended) * (progress.seconds_per_batch or 0.0)
     shown = ("created", "updated", "unchanged", "failed")

@@ -43,3 +43,21 @@ def test_the_pace_is_not_told_before_two_batches_of_the_run_have_ended(spool):
         end(spool, number, after_s=6 * number)
     end(spool, 4, after_s=9_000, run_id="resumed")
     assert read_batch_progress(spool).seconds_per_batch is None
+
+
+def test_what_failed_in_another_run_is_still_to_be_done(spool):
+    end(spool, 1, after_s=6)
+    end(spool, 2, after_s=12, failed=2)
+    begun = read_batch_progress(spool, "resumed")
+    assert (begun.ended, begun.batches, begun.failed_entries) == (1, 5, 0)
+    end(spool, 2, after_s=60, run_id="resumed", failed=1)
+    again = read_batch_progress(spool, "resumed")
+    assert (again.ended, again.failed_entries) == (2, 1)
+
+
+def test_a_backfill_of_one_batch_is_about_that_batch_alone(spool):
+    end(spool, 1, after_s=6, failed=2)
+    end(spool, 2, after_s=12, failed=3)
+    end(spool, 2, after_s=60, run_id="backfill", failed=1)
+    progress = read_batch_progress(spool, "backfill", "batch_000002")
+    assert (progress.ended, progress.batches, progress.failed_entries) == (1, 1, 1)

@@ -168,6 +168,17 @@ def test_a_backfill_that_fails_again_stays_with_the_new_reason(project: Project)
     assert "many" not in result.reason
 
 
+def test_a_backfill_shows_the_progress_and_failures_of_its_own_batch(project: Project) -> None:
+    break_row(project, 5)
+    break_row(project, 6)
+    break_row(project, 25)
+    failed = project.apply()
+    backfilled = project.backfill(key_of(failed.run_id, "batch_000002"))
+    tags = project.run(backfilled.run_id).tags
+    assert (tags["sync/progress"], tags["sync/failed"]) == ("1/1", "1")
+    assert [line for line in project.messages(backfilled.run_id) if "1 of 1 batches" in line]
+
+
 def test_a_backfill_publishes_as_the_run_that_failed_was_asked_to(project: Project) -> None:
     break_row(project, 5)
     launched = project.apply(publish="none")

@@ -70,7 +70,8 @@ def fetch_batches(context: dg.OpExecutionContext) -> Iterator[Any]:
             if step.replay in (None, FETCH, ref.key)
         ]
         _show_progress(context, step)
-        context.instance.add_run_tags(context.run_id, {"sync/mode": fetched.mode})
+        tags = {"sync/mode": fetched.mode, "sync/apply": str(setting.options.apply).lower()}
+        context.instance.add_run_tags(context.run_id, tags)
         for ref in waiting:
             yield dg.DynamicOutput(
                 ref, ref.key, "batches", metadata={"records": ref.records, "digest": ref.digest}
@@ -329,8 +330,14 @@ def _log_batch(step: Step, upserted: Upserted) -> None:
     progress = _progress(step)
     seconds = max(upserted.duration_s, 1e-6)
     left_s = (progress.batches - progress.ended) * (progress.seconds_per_batch or 0.0)
-    shown = ("created", "updated", "unchanged", "failed")
-    counts = ", ".join(f"{getattr(upserted.counts, name):,} {name}" for name in shown)
+    wrote = step.setting.options.apply
+    shown = {
+        "created": "created" if wrote else "to create",
+        "updated": "updated" if wrote else "to update",
+        "unchanged": "unchanged",
+        "failed": "failed",
+    }
+    counts = ", ".join(f"{getattr(upserted.counts, name):,} {text}" for name, text in shown.items())
     step.setting.log.info(
         "%s: %s, %d of %d batches: %s, %.0f records/s, %.0f MB%s",
         step.setting.config.key, upserted.batch, progress.ended, progress.batches,

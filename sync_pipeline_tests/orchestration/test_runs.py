@@ -31,6 +31,14 @@ def test_a_dry_run_changes_nothing_and_counts_what_would_happen(project: Project
     assert materializations(project, launched.run_id) == []
 
 
+def test_a_dry_run_says_so_in_its_lines_and_among_the_runs(project: Project) -> None:
+    project.space.put_entry("old", {"sku": "P0000", "name": "Old"}, publish=True)
+    run_id = project.launch(mode="streaming", batch_size=20).run_id
+    assert [line for line in project.messages(run_id) if "19 to create, 1 to update" in line]
+    assert project.run(run_id).tags["sync/apply"] == "false"
+    assert project.run(project.apply().run_id).tags["sync/apply"] == "true"
+
+
 @pytest.mark.parametrize("mode", ["regular", "streaming"])
 def test_apply_creates_and_publishes_and_a_second_run_writes_nothing(
     project: Project, mode: str

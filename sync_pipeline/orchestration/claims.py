@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from sync_pipeline.batches.layout import write_json
 from sync_pipeline.batches.results import FETCH
-from sync_pipeline.errors import BusyError
+from sync_pipeline.errors import BusyError, SyncPipelineError
 
 #: Linux counts in hundredths.
 _SAME_START_S = 0.1
@@ -69,10 +69,19 @@ def build_claim(
         is_child: The step has a process of its own, so that the parent drives the run. It cannot be
             told from the process: the parent of a run that the UI launched is the code server,
             which outlives the run and may be ended before it.
+
+    Raises:
+        SyncPipelineError: That process is gone: the run was killed while this step was starting.
     """
     parent = multiprocessing.parent_process() if is_child else None
     pid = parent.pid if parent is not None and parent.pid is not None else os.getpid()
-    started = _start_of(psutil.Process(pid))
+    try:
+        started = _start_of(psutil.Process(pid))
+    except psutil.NoSuchProcess:
+        raise SyncPipelineError(
+            f"The process of this run ({pid}) is gone: it was killed, and this step did not begin. "
+            f"Nothing is lost: re-execute from failure, or `sync-pipeline resume {run_id}`."
+        ) from None
     return Claim(run_id, spool_id, is_backfill, socket.gethostname(), pid, started, batch)
 
 

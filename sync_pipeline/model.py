@@ -80,6 +80,9 @@ class SpooledRecord:
     key: str
     row: Row
     variables: Mapping[str, Any] = field(default_factory=dict)
+    #: Key of an earlier record, maybe of another batch, that maps the same `sys.Id`; "": there is
+    #: none.
+    id_owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

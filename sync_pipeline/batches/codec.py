@@ -18,9 +18,15 @@ from sync_pipeline.model import Row, SpooledRecord
 _BY_JSON = b" "
 
 
-def encode_record(ordinal: int, key: str, row: Row, variables: Mapping[str, Any]) -> bytes:
-    """A record as one line, newline included."""
-    value: tuple[Any, ...] = (ordinal, key, row, variables) if variables else (ordinal, key, row)
+def encode_record(
+    ordinal: int, key: str, row: Row, variables: Mapping[str, Any], id_owner: str = ""
+) -> bytes:
+    """A record as one line, newline included; what is empty at its end is left out."""
+    value: tuple[Any, ...] = (ordinal, key, row)
+    if id_owner:
+        value = (*value, variables, id_owner)
+    elif variables:
+        value = (*value, variables)
     try:
         return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:  # orjson.JSONEncodeError is one

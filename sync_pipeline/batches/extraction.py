@@ -33,6 +33,7 @@ from sync_pipeline.model import BatchRef, Page, Row
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS routed (batch INTEGER NOT NULL, line BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS routed_batch ON routed (batch);
+CREATE TABLE IF NOT EXISTS ids (id TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY CHECK (id = 1), value TEXT NOT NULL);
 """
 
@@ -65,10 +66,17 @@ class Progress:
 class Extraction:
     """An extraction being written; open it with `open_extraction`."""
 
-    def __init__(self, spool: Spool, database: sqlite3.Connection, key_of: KeyOf) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        database: sqlite3.Connection,
+        key_of: KeyOf,
+        entry_id_of: KeyOf | None,
+    ) -> None:
         self._spool = spool
         self._database = database
         self._key_of = key_of
+        self._entry_id_of = entry_id_of
         self._file: BinaryIO | None = None
         row = database.execute("SELECT value FROM state").fetchone()
         self.progress = Progress(**json.loads(row[0])) if row else Progress()
@@ -132,13 +140,14 @@ class Extraction:
         batch, filled, ordinal = progress.batch, progress.batch_records, progress.records
         keys = [self._key_of(row, page.variables) for row in page.records]
         hashes = [hash_key(key) if key else None for key in keys]
+        owners = self._owners_of_ids(page, keys)
         first_batch = self._seen.batches_of(hashes)
         fresh: list[tuple[int, int]] = []
         routed: list[tuple[int, bytes]] = []
         lines: list[bytes] = []
         written = 0
-        for row, key, hashed in zip(page.records, keys, hashes, strict=True):
-            line = encode_record(ordinal, key, row, page.variables)
+        for row, key, hashed, owner in zip(page.records, keys, hashes, owners, strict=True):
+            line = encode_record(ordinal, key, row, page.variables, owner)
             ordinal += 1
             written += len(line)
             if hashed is not None:
@@ -176,6 +185,26 @@ class Extraction:
             checkpoint=page.checkpoint if page.checkpoint is not None else progress.checkpoint,
             exhausted=page.checkpoint is None,
         )
+
+    def _owners_of_ids(self, page: Page, keys: list[str]) -> list[str]:
+        """For each record the other key to which an earlier one has given its `sys.Id`."""
+        if self._entry_id_of is None:
+            return [""] * len(keys)
+        owners = []
+        for row, key in zip(page.records, keys, strict=True):
+            entry_id = self._entry_id_of(row, page.variables) if key else ""
+            owner = self._owner_of_id(entry_id, key) if entry_id else key
+            owners.append("" if owner == key else owner)
+        return owners
+
+    def _owner_of_id(self, entry_id: str, key: str) -> str:
+        """The key of the first record with that id: `key` if nobody came before."""
+        # A key may hold half a surrogate pair, which is no text to SQLite.
+        data = key.encode("utf-8", "surrogatepass")
+        self._database.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", (entry_id, data))
+        query = "SELECT key FROM ids WHERE id = ?"
+        (first,) = self._database.execute(query, (entry_id,)).fetchone()
+        return bytes(first).decode("utf-8", "surrogatepass")
 
     def mark_exhausted(self) -> None:
         """Note that the source has no further page (it ended without saying so on the last one)."""
@@ -303,12 +332,15 @@ class Extraction:
 
 
 @contextmanager
-def open_extraction(spool: Spool, key_of: KeyOf) -> Iterator[Extraction]:
+def open_extraction(
+    spool: Spool, key_of: KeyOf, entry_id_of: KeyOf | None = None
+) -> Iterator[Extraction]:
     """Open a new extraction, or an interrupted one where it stopped.
 
     Args:
         spool: Its folder; created where missing.
         key_of: Canonical key of a row ("" where it has none).
+        entry_id_of: The `sys.Id` that a row asks for ("" where it asks for none); None: none does.
     """
     with disk_errors(spool.root):
         spool.root.mkdir(parents=True, exist_ok=True)
@@ -320,7 +352,7 @@ def open_extraction(spool: Spool, key_of: KeyOf) -> Iterator[Extraction]:
         except BaseException:
             database.close()
             raise
-    extraction = Extraction(spool, database, key_of)
+    extraction = Extraction(spool, database, key_of, entry_id_of)
     try:
         yield extraction
     finally:

@@ -146,7 +146,8 @@ def _spool_pages(
 ) -> Manifest:
     options = options_of(facts)
     started = time.monotonic()
-    with open_extraction(setting.spool, mapper.key_of) as extraction:
+    entry_id_of = mapper.entry_id_of if mapper.maps_ids else None
+    with open_extraction(setting.spool, mapper.key_of, entry_id_of) as extraction:
         first_record = extraction.progress.records
         if first_record:
             setting.log.info(

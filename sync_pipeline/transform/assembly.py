@@ -103,6 +103,7 @@ class _Assembly:
             pre_program=_program(templates.pre, environment),
             filter_program=_program([templates.filter], environment) if templates.filter else None,
             key=self._key(key_slot),
+            chosen_id=self._chosen_id(key_slot),
             mapped_fields=frozenset(pairs),
             environment=environment,
             enumerated=templates.enumerated,
@@ -148,6 +149,10 @@ class _Assembly:
             )
             if name is not None
         )
+
+    def _chosen_id(self, key_slot: Slot) -> KeyPlan | None:
+        slot = next((slot for slot in self._slots if slot is not None and slot.is_entry_id), None)
+        return None if slot is None or key_slot.is_entry_id else self._key(slot)
 
     def _key(self, slot: Slot) -> KeyPlan:
         templates = self._templates

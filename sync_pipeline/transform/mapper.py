@@ -12,7 +12,7 @@ from sync_pipeline.templating.program import Program, RenderingError
 from sync_pipeline.templating.sandbox import RecordContext
 from sync_pipeline.templating.text import ConfigVariables
 from sync_pipeline.transform.merging import MappedRecord, Merger, value_at
-from sync_pipeline.transform.plan import LocationRule, NamedRule, Plan
+from sync_pipeline.transform.plan import KeyPlan, LocationRule, NamedRule, Plan
 from sync_pipeline.transform.slots import Slot, resolve_slot
 from sync_pipeline.transform.values import Converter, read_entry_id
 
@@ -25,11 +25,13 @@ class Mapper:
 
     Attributes:
         mapped_fields: Every (field, locale) that this mapping may set.
+        maps_ids: Whether records choose their `sys.Id` beside a key.
         target: The content type and locales that it was compiled for.
     """
 
     def __init__(self, plan: Plan, variables: Mapping[str, str]) -> None:
         self.mapped_fields = plan.mapped_fields
+        self.maps_ids = plan.chosen_id is not None
         self.target = plan.target
         self._plan = plan
         fields = plan.target.content_type.fields
@@ -49,18 +51,27 @@ class Mapper:
             row: The record.
             variables: Enumerated entries by content type id.
         """
-        key = self._plan.key
         if variables:
             context = self._open_context(row, variables)
         else:
             context = self._thread_context()
             context.parent["row"] = row
         try:
-            if key.pre_program is not None:
-                texts = key.pre_program.render(context)
-                context.parent["var"] = dict(zip(key.pre_names, texts, strict=True))
-            text = key.program.render(context)[0]
-            return "" if _is_blank(text) else key.canonical(key.convert(text))
+            return _render_key(self._plan.key, context)
+        except (RecordError, RenderingError):
+            return ""
+
+    def entry_id_of(self, row: Row, variables: Mapping[str, Any] | None = None) -> str:
+        """The `sys.Id` that a row asks for; "" where it asks for none, or is left out.
+
+        Args:
+            row: The record.
+            variables: Enumerated entries by content type id.
+        """
+        plan = self._plan.chosen_id
+        context = self._open_context(row, variables)
+        try:
+            return _render_key(plan, context) if plan and self._is_kept(context) else ""
         except (RecordError, RenderingError):
             return ""
 
@@ -85,6 +96,8 @@ class Mapper:
                 if mapped is None:
                     yield Filtered(record.ordinal, record.key)
                 else:
+                    if record.id_owner:
+                        _check_id_owner(mapped, record.id_owner)
                     merger.add(record.ordinal, mapped)
             except RecordError as err:  # one bad record stops no other
                 yield DeadLetter(
@@ -123,14 +136,8 @@ class Mapper:
         if plan.enumerated:  # a fresh parent, or a variable of the last record would stay
             context.parent = {**self._roots, **variables}
         context.parent["row"] = row
-        if plan.pre_program is not None:
-            names = plan.pre_names
-            texts = _render(plan.pre_program, context, [f"var.{name}" for name in names])
-            context.parent["var"] = dict(zip(names, texts, strict=True))
-        if plan.filter_program is not None:
-            kept = _render(plan.filter_program, context, ("filterExpression",))[0]
-            if kept.strip().lower() != "true":
-                return None
+        if not self._is_kept(context):
+            return None
         try:
             texts = plan.program.render(context)
         except RenderingError as err:
@@ -144,6 +151,18 @@ class Mapper:
             self._read_named(rule, texts, record)
         record.key = self._key(record)
         return record
+
+    def _is_kept(self, context: RecordContext) -> bool:
+        """Whether `filterExpression` keeps the row; sets `var` for what comes after."""
+        plan = self._plan
+        if plan.pre_program is not None:
+            names = plan.pre_names
+            texts = _render(plan.pre_program, context, [f"var.{name}" for name in names])
+            context.parent["var"] = dict(zip(names, texts, strict=True))
+        if plan.filter_program is None:
+            return True
+        kept = _render(plan.filter_program, context, ("filterExpression",))[0]
+        return kept.strip().lower() == "true"
 
     def _read_scalars(self, texts: list[str]) -> MappedRecord:
         fields: dict[str, dict[str, Any]] = {}
@@ -220,6 +239,24 @@ class Mapper:
 
 def _is_blank(text: str) -> bool:
     return not text or text.isspace()
+
+
+def _render_key(plan: KeyPlan, context: RecordContext) -> str:
+    """Canonical key, "" where it is blank; sets `var` to the pre-mappings that it uses."""
+    if plan.pre_program is not None:
+        texts = plan.pre_program.render(context)
+        context.parent["var"] = dict(zip(plan.pre_names, texts, strict=True))
+    text = plan.program.render(context)[0]
+    return "" if _is_blank(text) else plan.canonical(plan.convert(text))
+
+
+def _check_id_owner(record: MappedRecord, owner: str) -> None:
+    if record.entry_id is not None and record.key != owner:
+        raise RecordError(
+            f'id "{record.entry_id}" is already that of the record with key "{owner}"',
+            field="sys.id",
+            error_id="DuplicateId",
+        )
 
 
 def _render(program: Program, context: RecordContext, names: Sequence[str]) -> list[str]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sync_pipeline.errors import RecordError
 from sync_pipeline.model import Conflict, DesiredEntry, canonical_date
 
 #: Conflicts kept for one entry; more of the same say nothing new.
@@ -57,22 +56,9 @@ class Merger:
     def __init__(self, date_fields: frozenset[str]) -> None:
         self._date_fields = date_fields
         self._entries: dict[str, MappedRecord] = {}
-        self._keys_by_id: dict[str, str] = {}
 
     def add(self, ordinal: int, record: MappedRecord) -> None:
-        """Take a record in.
-
-        Raises:
-            RecordError: Its `sys.Id` is already that of another key; nothing of it was taken in.
-        """
-        if record.entry_id is not None:
-            owner = self._keys_by_id.setdefault(record.entry_id, record.key)
-            if owner != record.key:
-                raise RecordError(
-                    f'id "{record.entry_id}" is already that of the record with key "{owner}"',
-                    field="sys.id",
-                    error_id="DuplicateId",
-                )
+        """Take a record in."""
         record.ordinal = ordinal
         first = self._entries.setdefault(record.key, record)
         if first is not record:

@@ -104,6 +104,8 @@ class Plan:
     pre_program: Program | None
     filter_program: Program | None
     key: KeyPlan
+    #: `sys.Id` of a row without mapping the rest; None: it is not mapped, or is the key itself.
+    chosen_id: KeyPlan | None
     mapped_fields: frozenset[tuple[str, str]]
     environment: TemplateEnvironment
     #: Content types whose entries are root variables.

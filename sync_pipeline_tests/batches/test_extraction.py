@@ -38,6 +38,10 @@ def spool_rows(root, rows, *, page_size, batch_size):
         return spool, extraction.finish({}, whole=batch_size is None)
 
 
+def id_of(row, variables):
+    return row.get("sys", "")
+
+
 def records_of(manifest):
     return [(ref.key, record) for ref in manifest.batches for record in read_batch(ref)]
 
@@ -274,3 +278,32 @@ def test_auto_mode_may_join_its_batches_to_one_when_they_were_few(tmp_path):
     assert [record.ordinal for _, record in records_of(manifest)] == list(range(20))
     left = sorted(path.name for path in spool.root.glob("*.jsonl"))
     assert left == ["all.jsonl", "all.routed.jsonl"]
+
+
+ID_ROWS = [
+    {"id": "a", "sys": "x"},
+    {"id": "b", "sys": "y"},
+    {"id": "", "sys": "z"},
+    {"id": "c", "sys": "x"},
+    {"id": "a", "sys": "y"},
+    {"id": "d", "sys": "z"},
+    {"id": "\ud800", "sys": "w"},
+    {"id": "e", "sys": "w"},
+    {"id": "f"},
+]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, None])
+@pytest.mark.parametrize("page_size", [1, 4])
+def test_a_record_says_whose_id_it_asks_for_however_records_are_cut(
+    tmp_path, page_size, batch_size
+):
+    spool = Spool(tmp_path / "s")
+    pages = list(pages_of(ID_ROWS, page_size))
+    for at, page in enumerate(pages):  # as if killed after every page
+        with open_extraction(spool, key_of, id_of) as extraction:
+            extraction.add_page(page, batch_size)
+            if at == len(pages) - 1:
+                manifest = extraction.finish({}, whole=batch_size is None)
+    owners = {record.ordinal: record.id_owner for _, record in records_of(manifest)}
+    assert owners == {0: "", 1: "", 2: "", 3: "a", 4: "b", 5: "", 6: "", 7: "\ud800", 8: ""}

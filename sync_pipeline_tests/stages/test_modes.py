@@ -129,3 +129,36 @@ def test_a_second_run_of_the_same_data_changes_nothing(
     summary = run_stages(begin(space, options))
     assert space.versions() == before
     assert (summary.counts.created, summary.counts.updated) == (0, 0)
+
+
+CONTESTED = [
+    {"sku": "A", "id": "x", "name": "one"},
+    {"sku": "B", "id": "y", "name": "one"},
+    {"sku": "C", "id": "x", "name": "two"},
+    {"sku": "A", "id": "y", "name": "two"},
+    {"sku": "D", "id": "", "name": "one"},
+]
+
+
+def test_an_id_that_two_keys_ask_for_is_the_first_ones_in_every_mode(
+    config: Path,
+    begin: Callable[[TestedSpace, RunOptions], Setting],
+    source: RowSource,
+    space_of_session: SpaceServer,
+) -> None:
+    """In other batches, one run after the other used to give the entry to the other key."""
+    values = yaml.safe_load(config.read_text(encoding="utf-8"))
+    values["mapping"] = {"sku": "{{ row.sku }}", "name": "{{ row.name }}", "sys.Id": "{{ row.id }}"}
+    config.write_text(yaml.safe_dump(values), encoding="utf-8")
+    source.rows = CONTESTED
+    ends = []
+    for options in MODES:
+        space = space_of_session.new_space()
+        summary = run_stages(begin(space, options))
+        ends.append((space.entries(), fates(summary)))
+        before = space.versions()
+        run_stages(begin(space, options))
+        assert space.versions() == before
+    assert all(end == ends[0] for end in ends[1:])
+    assert sorted(ends[0][0]) == ["A", "B", "D"]
+    assert ends[0][1]["failed"] == 2

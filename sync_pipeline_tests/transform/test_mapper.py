@@ -256,11 +256,39 @@ def test_ids_can_be_chosen_by_the_user() -> None:
 
 def test_an_id_of_another_key_is_a_dead_letter_for_the_later_record() -> None:
     mapper = make_mapper({"sys.Id": "{{ row.sys }}", "id": "{{ row.id }}"})
-    dead, entry = map_rows(mapper, [{"id": "a", "sys": "x"}, {"id": "b", "sys": "x"}])
+    records = [
+        SpooledRecord(0, "a", {"id": "a", "sys": "x"}, id_owner="a"),
+        SpooledRecord(1, "b", {"id": "b", "sys": "x"}, id_owner="a"),
+        SpooledRecord(2, "c", {"id": "c", "sys": ""}, id_owner="a"),
+    ]
+    dead, entry, without_id = mapper.map_records(records)
     assert isinstance(dead, DeadLetter)
     assert (dead.ordinal, dead.key, dead.error_id) == (1, "b", "DuplicateId")
+    assert dead.message == 'id "x" is already that of the record with key "a"'
     assert isinstance(entry, DesiredEntry)
     assert (entry.key, entry.entry_id) == ("a", "x")
+    assert isinstance(without_id, DesiredEntry)
+    assert (without_id.key, without_id.entry_id) == ("c", None)
+
+
+def test_a_row_asks_for_an_id_only_where_it_is_kept_and_the_id_is_sound() -> None:
+    mapper = make_mapper(
+        {"sys.Id": "{{ var.sys }}", "id": "{{ row.id }}"},
+        pre={"sys": "p-{{ row.sys }}", "ok": "{{ row.ok }}"},
+        filter_expression="{{ var.ok }}",
+    )
+    assert mapper.maps_ids
+    assert mapper.entry_id_of({"id": "a", "sys": "x", "ok": True}) == "p-x"
+    assert mapper.entry_id_of({"id": "a", "sys": "x", "ok": False}) == ""
+    assert mapper.entry_id_of({"id": "a", "sys": "x y", "ok": True}) == ""
+
+
+@pytest.mark.parametrize("key_field", ["id", "sys.Id"])
+def test_an_id_that_is_not_mapped_or_is_the_key_itself_is_nobody_elses(key_field: str) -> None:
+    mapping = {"id" if key_field == "id" else "sys.Id": "{{ row.id }}"}
+    mapper = make_mapper(mapping, content_key_field=key_field)
+    assert not mapper.maps_ids
+    assert mapper.entry_id_of({"id": "a"}) == ""
 
 
 def test_field_names_may_be_templates() -> None:

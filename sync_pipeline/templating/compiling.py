@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Template, TemplateError, nodes
 
-from sync_pipeline.errors import MappingError, RecordError
+from sync_pipeline.errors import MappingError, RecordError, SyncPipelineError
 from sync_pipeline.templating.checking import TemplateProblem, parse_checked
 from sync_pipeline.templating.environment import plain_environment
 from sync_pipeline.templating.sandbox import RecordContext, TemplateEnvironment
@@ -85,11 +85,12 @@ def render_text(template: Template, context: RecordContext) -> str:
 
     Raises:
         RecordError: It cannot be rendered with these values.
+        SyncPipelineError: A look-up failed for a reason that no other record would survive.
     """
     context.steps = 0
     try:
         return template.environment.concat(template.root_render_func(context))
-    except RecordError:
+    except SyncPipelineError:
         raise
     except Exception as err:  # a template can raise anything; this is the boundary
         raise render_error(err) from err

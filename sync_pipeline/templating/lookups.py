@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from threading import Lock
 from typing import Any, TypeVar
 
-from sync_pipeline.errors import RecordError
+from sync_pipeline.errors import RecordError, UsageError
 from sync_pipeline.model import EntryLookup, canonical_key
 from sync_pipeline.templating.text import template_error
 
@@ -96,7 +96,10 @@ class SpaceAnswers:
             raise template_error(
                 "functions that look into the space are not available in this template"
             )
-        return self._lookup.entries(content_type)
+        try:
+            yield from self._lookup.entries(content_type)
+        except UsageError as err:  # a name in the template, which may come from the record
+            raise template_error(str(err)) from err
 
     def _value(self, entry: Mapping[str, Any], field: str) -> Any:
         if field.casefold() in {"$id", "sys.id"}:
@@ -112,9 +115,15 @@ class SpaceAnswers:
     def _once(self, question: Hashable, read: Callable[[], _T]) -> _T:
         with self._lock:  # threads that ask the same wait for one answer instead of reading twice
             if question not in self._answers:
-                self._answers[question] = read()
-            answer: _T = self._answers[question]
-            return answer
+                try:
+                    self._answers[question] = read()
+                except RecordError as err:  # the next record's question has the same answer
+                    self._answers[question] = err
+            answer = self._answers[question]
+        if isinstance(answer, RecordError):
+            raise template_error(str(answer))
+        found: _T = answer
+        return found
 
 
 def lookup_list(

@@ -15,7 +15,7 @@ from typing import Any
 
 from jinja2 import nodes
 
-from sync_pipeline.errors import RecordError
+from sync_pipeline.errors import RecordError, SyncPipelineError
 from sync_pipeline.templating.compiling import compile_tree, new_context, render_error, render_text
 from sync_pipeline.templating.sandbox import RecordContext, TemplateEnvironment
 
@@ -56,11 +56,14 @@ class Program:
 
         Raises:
             RenderingError: One of them failed; says which.
+            SyncPipelineError: A look-up failed for a reason that no other record would survive.
         """
         context.steps = 0
         try:
             return list(self._chunks(context))
         except Exception as err:
+            if isinstance(err, SyncPipelineError) and not isinstance(err, RecordError):
+                raise
             raise self._blame(context, err) from err
 
     def _blame(self, context: RecordContext, err: Exception) -> RenderingError:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from sync_pipeline.errors import RecordError
+from sync_pipeline.errors import RecordError, SpaceError, SpoolError, UsageError
 from sync_pipeline.templating import build_environment, compile_text
 from sync_pipeline_tests.transform.mapping_cases import Entries
 
@@ -267,6 +268,35 @@ def test_the_space_is_not_asked_while_a_template_is_compiled() -> None:
     source = "{{ cute.entries_exist('city', 'code', 'LON') }}"
     compile_text(source, names=(), environment=build_environment(lookup, "en-US"))
     assert lookup.reads == []
+
+
+class Failing:
+    """An EntryLookup whose every answer is an error."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.reads = 0
+
+    def entries(self, content_type: str, query: str = "") -> Iterator[Mapping[str, Any]]:
+        del content_type, query
+        self.reads += 1
+        raise self.error
+
+
+def test_a_content_type_that_does_not_exist_is_asked_for_once_not_for_every_record() -> None:
+    lookup = Failing(UsageError("There is no content type 'town'."))
+    source = "{{ cute.entries_exist('town', 'code', row.code) }}"
+    asks = compile_text(source, names=("row",), environment=build_environment(lookup, "en-US"))
+    for code in ("LON", "PAR"):
+        with pytest.raises(RecordError, match="no content type 'town'"):
+            asks({"row": {"code": code}})
+    assert lookup.reads == 1
+
+
+@pytest.mark.parametrize("error", [SpaceError("down"), SpoolError("full")], ids=["space", "disk"])
+def test_a_lookup_that_fails_is_no_fault_of_the_record(error: Exception) -> None:
+    with pytest.raises(type(error), match=str(error)):
+        render("{{ cute.entries_count('city', 'code', 'LON') }}", Failing(error))
 
 
 def test_without_a_space_the_record_that_asks_fails() -> None:

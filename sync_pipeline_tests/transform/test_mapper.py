@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sync_pipeline.errors import SpaceError
 from sync_pipeline.model import Conflict, DeadLetter, DesiredEntry, Filtered, SpooledRecord
 from sync_pipeline_tests.transform.mapping_cases import Entries, make_mapper, map_rows, spool
 
@@ -351,6 +352,24 @@ def test_the_space_is_read_once_a_question_however_many_records_ask() -> None:
     entries = [result for result in results if isinstance(result, DesiredEntry)]
     assert {entry.fields["brand"]["en-US"]["sys"]["id"] for entry in entries} == {"b1"}
     assert [entry.fields["active"]["en-US"] for entry in entries[:2]] == [False, True]
+
+
+@pytest.mark.parametrize("field", ["id", "name", "sys.Id", "filterExpression"])
+def test_a_space_that_cannot_be_asked_fails_the_batch_not_the_records(field: str) -> None:
+    class Down:
+        def entries(self, content_type: str, query: str = "") -> None:
+            raise SpaceError("The space cannot be reached.")
+
+    asks = "{{ cute.entries_count('city', 'code', row.id) }}"
+    mapping = {"id": "{{ row.id }}"}
+    settings: dict[str, Any] = {}
+    if field == "filterExpression":
+        settings["filter_expression"] = asks
+    else:
+        mapping[field] = asks
+    mapper = make_mapper(mapping, lookup=Down(), **settings)
+    with pytest.raises(SpaceError):
+        list(mapper.map_records([SpooledRecord(0, "a", {"id": "a"})]))
 
 
 def test_threads_that_share_a_mapper_get_their_own_keys() -> None:

@@ -179,6 +179,10 @@ class EntryLookup(Protocol):
         """
         ...
 
+    def field_ids(self, content_type: str) -> Sequence[str]:
+        """The fields of a content type, in its order."""
+        ...
+
 
 # ---------------------------------------------------------------- transform
 

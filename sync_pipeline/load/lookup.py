@@ -22,12 +22,15 @@ class SpaceLookup:
 
     Args:
         client: The space; stays the caller's to close.
+        content_types: Those that were read before, by id; more are added.
     """
 
-    def __init__(self, client: SpaceClient) -> None:
+    def __init__(
+        self, client: SpaceClient, content_types: dict[str, ContentType] | None = None
+    ) -> None:
         self._client = client
         self._lock = threading.RLock()
-        self._content_types: dict[str, ContentType] = {}
+        self._content_types = {} if content_types is None else content_types
 
     def entries(self, content_type: str, query: str = "") -> Iterator[Mapping[str, Any]]:
         """Yield entries as `{"id": sys.id, field: {locale: value}}`, page by page.
@@ -50,6 +53,15 @@ class SpaceLookup:
         params = {"content_type": content_type, "order": order, **_read_query(query)}
         for body in self._read(params, content_type):
             yield {"id": str(body["sys"]["id"]), **(body.get("fields") or {})}
+
+    def field_ids(self, content_type: str) -> tuple[str, ...]:
+        """The fields of a content type, in its order.
+
+        Raises:
+            UsageError: There is no such content type.
+            SpaceError: The space refuses us or cannot be reached.
+        """
+        return tuple(field.id for field in self._content_type(content_type).fields)
 
     def _read(
         self, params: Mapping[str, str | int], content_type: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from sync_pipeline.batches.reading import read_lines, write_lines
 from sync_pipeline.load.lookup import SpaceLookup
-from sync_pipeline.model import TargetModel
+from sync_pipeline.model import ContentType, TargetModel
 from sync_pipeline.stages.setting import Setting, open_client, read_target_model
 from sync_pipeline.transform import Mapper, compile_mapping
 
@@ -24,21 +25,37 @@ class RunLookup:
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
+        self._content_types: dict[str, ContentType] = {}
         #: Requests to the space so far.
         self.requests = 0
 
     def entries(self, content_type: str, query: str = "") -> Iterator[Mapping[str, Any]]:
         """Yield entries as `{"id": sys.id, field: {locale: value}}`; see `SpaceLookup.entries`."""
-        digest = hashlib.sha256(f"{content_type}\n{query}".encode()).hexdigest()[:16]
-        path = self._setting.spool.root / f"lookup.{self._setting.run_id}.{digest}.jsonl"
+        path = self._path(f"{content_type}\n{query}")
         if not path.exists():
-            with open_client(self._setting) as client:
-                try:
-                    found = SpaceLookup(client).entries(content_type, query)
-                    write_lines(path, (dict(entry) for entry in found))
-                finally:
-                    self.requests += client.requests
+            with self._open_space() as space:
+                write_lines(path, (dict(entry) for entry in space.entries(content_type, query)))
         yield from read_lines(path)
+
+    def field_ids(self, content_type: str) -> tuple[str, ...]:
+        """The fields of a content type, in its order."""
+        path = self._path(f"{content_type}\n\nfields")
+        if not path.exists():
+            with self._open_space() as space:
+                write_lines(path, ({"id": name} for name in space.field_ids(content_type)))
+        return tuple(line["id"] for line in read_lines(path))
+
+    def _path(self, question: str) -> Path:
+        digest = hashlib.sha256(question.encode()).hexdigest()[:16]
+        return self._setting.spool.root / f"lookup.{self._setting.run_id}.{digest}.jsonl"
+
+    @contextmanager
+    def _open_space(self) -> Iterator[SpaceLookup]:
+        with open_client(self._setting) as client:
+            try:
+                yield SpaceLookup(client, self._content_types)
+            finally:
+                self.requests += client.requests
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from sync_pipeline.errors import RecordError, UsageError
 from sync_pipeline.model import EntryLookup, canonical_key
+from sync_pipeline.templating.suggestions import did_you_mean
 from sync_pipeline.templating.text import template_error
 
 _T = TypeVar("_T")
@@ -41,7 +42,8 @@ class SpaceAnswers:
         """How many entries have that value, exactly, in a field."""
 
         def read() -> Counter[str]:
-            values = (self._value(entry, field) for entry in self._entries(content_type))
+            entries = self._entries(content_type, field)
+            values = (self._value(entry, field) for entry in entries)
             return Counter(canonical_key(value) for value in values if value is not None)
 
         return self._once(("count", content_type, field), read)[value]
@@ -52,7 +54,8 @@ class SpaceAnswers:
         """Whether an entry's location lies within the box around a point, `radius_km` each way."""
 
         def read() -> list[tuple[float, float]]:
-            places = (self._value(entry, field) for entry in self._entries(content_type))
+            entries = self._entries(content_type, field)
+            places = (self._value(entry, field) for entry in entries)
             return [
                 (float(place["lat"]), float(place["lon"]))
                 for place in places
@@ -82,7 +85,7 @@ class SpaceAnswers:
 
         def read() -> dict[str, str]:
             found: dict[str, str] = {}
-            for entry in self._entries(content_type):
+            for entry in self._entries(content_type, field, returned):
                 key = self._value(entry, field)
                 if key is not None:
                     text = canonical_key(self._value(entry, returned))
@@ -91,18 +94,26 @@ class SpaceAnswers:
 
         return self._once(("find", content_type, field, returned), read).get(value.casefold())
 
-    def _entries(self, content_type: str) -> Iterator[Mapping[str, Any]]:
+    def _entries(self, content_type: str, *fields: str) -> Iterator[Mapping[str, Any]]:
+        """All entries; an error for fields that none can have, which would find nothing."""
         if self._lookup is None:
             raise template_error(
                 "functions that look into the space are not available in this template"
             )
         try:
+            known = self._lookup.field_ids(content_type)
+            for name in map(_field_name, fields):
+                if name not in {*known, "id"}:
+                    hint = did_you_mean(name, known)
+                    raise template_error(
+                        f'content type "{content_type}" has no field "{name}"{hint}'
+                    )
             yield from self._lookup.entries(content_type)
         except UsageError as err:  # a name in the template, which may come from the record
             raise template_error(str(err)) from err
 
     def _value(self, entry: Mapping[str, Any], field: str) -> Any:
-        if field.casefold() in {"$id", "sys.id"}:
+        if _is_id(field):
             return entry.get("id")
         name, _, locale = field.removeprefix("fields.").partition(".")
         values = entry.get(name)
@@ -124,6 +135,15 @@ class SpaceAnswers:
             raise template_error(str(answer))
         found: _T = answer
         return found
+
+
+def _is_id(field: str) -> bool:
+    return field.casefold() in {"$id", "sys.id"}
+
+
+def _field_name(field: str) -> str:
+    """`code` of `code`, `fields.code` and `code.de-DE`; `id` of what names the entry's id."""
+    return "id" if _is_id(field) else field.removeprefix("fields.").partition(".")[0]
 
 
 def lookup_list(

@@ -51,13 +51,19 @@ def test_entries_are_streamed_page_by_page(lookup: EntryLookup, space: SpaceStat
     assert space.count("GET", "^/entries$") == 3
 
 
+def test_fields_are_those_of_the_content_type(lookup: EntryLookup, space: SpaceState) -> None:
+    known = [field["id"] for field in space.content_types["product"]["fields"]]
+    assert list(lookup.field_ids("product")) == known
+
+
 @pytest.mark.parametrize(
     ("ask", "said"),
     [
+        (lambda found: found.field_ids("prodct"), "Did you mean 'product'"),
         (lambda found: list(found.entries("prodct")), "Did you mean 'product'"),
         (lambda found: list(found.entries("product", "limit=5")), "'limit' is set by the sync"),
     ],
-    ids=["content type", "query"],
+    ids=["fields", "content type", "query"],
 )
 def test_what_does_not_exist_is_named(lookup: EntryLookup, ask, said: str) -> None:
     with pytest.raises(UsageError, match=said):

@@ -62,7 +62,7 @@ def begin(
     count = iter(range(1_000_000))
 
     def build(space: TestedSpace, options: RunOptions) -> Setting:
-        storage = fast_folder / f"stages-{request.node.name.split('[')[0]}"
+        storage = fast_folder / f"stages-{request.node.name}"
         return build_setting(config, space, storage, f"run-{next(count)}", options)
 
     return build
@@ -131,6 +131,12 @@ def test_a_second_run_of_the_same_data_changes_nothing(
     assert (summary.counts.created, summary.counts.updated) == (0, 0)
 
 
+def change_mapping(config: Path, mapping: dict[str, str]) -> None:
+    values = yaml.safe_load(config.read_text(encoding="utf-8"))
+    values["mapping"] = {"sku": "{{ row.sku }}", **mapping}
+    config.write_text(yaml.safe_dump(values), encoding="utf-8")
+
+
 CONTESTED = [
     {"sku": "A", "id": "x", "name": "one"},
     {"sku": "B", "id": "y", "name": "one"},
@@ -147,9 +153,7 @@ def test_an_id_that_two_keys_ask_for_is_the_first_ones_in_every_mode(
     space_of_session: SpaceServer,
 ) -> None:
     """In other batches, one run after the other used to give the entry to the other key."""
-    values = yaml.safe_load(config.read_text(encoding="utf-8"))
-    values["mapping"] = {"sku": "{{ row.sku }}", "name": "{{ row.name }}", "sys.Id": "{{ row.id }}"}
-    config.write_text(yaml.safe_dump(values), encoding="utf-8")
+    change_mapping(config, {"name": "{{ row.name }}", "sys.Id": "{{ row.id }}"})
     source.rows = CONTESTED
     ends = []
     for options in MODES:
@@ -162,3 +166,25 @@ def test_an_id_that_two_keys_ask_for_is_the_first_ones_in_every_mode(
     assert all(end == ends[0] for end in ends[1:])
     assert sorted(ends[0][0]) == ["A", "B", "D"]
     assert ends[0][1]["failed"] == 2
+
+
+@pytest.mark.parametrize("options", [MODES[0], MODES[1]], ids=["regular", "streaming"])
+def test_templates_ask_the_space_once_a_run_whatever_the_batches(
+    config: Path,
+    begin: Callable[[TestedSpace, RunOptions], Setting],
+    source: RowSource,
+    space_of_session: SpaceServer,
+    options: RunOptions,
+) -> None:
+    exists = "{{ cute.entries_exist('product', 'sku', row.sku) }}"
+    change_mapping(
+        config, {"name": exists, "grade": "{{ cute.entries_count('product', 'id', 1) }}"}
+    )
+    source.rows = [{"sku": sku} for sku in "ABC"]
+    space = space_of_session.new_space()
+    fill(space)
+    run_stages(begin(space, options))
+    names = {sku: fields["name"]["en-US"] for sku, (fields, _) in space.entries().items()}
+    assert names == {"A": "false", "B": "true", "C": "true"}
+    reads = [space.short(request) for request in space.requests if request.method == "GET"]
+    assert reads.count("/entries") == 2  # the index and the look-up

@@ -263,6 +263,21 @@ def test_a_value_that_no_entry_has_needs_a_default_that_one_has() -> None:
             render(f"{{{{ cute.lookup_list('xxx', 'city', 'code', '$id', {default}) }}}}", lookup)
 
 
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "cute.entries_exist('city', 'cod', 'LON')",
+        "cute.entries_count('city', 'fields.cod', 'LON')",
+        "cute.near('city', 'cod.de-DE', 10, 1, 1)",
+        "cute.lookup_list('LON', 'city', 'cod', '$id', 'PAR')",
+        "cute.lookup_list('LON', 'city', 'code', 'cod', 'PAR')",
+    ],
+)
+def test_a_field_that_no_entry_can_have_is_an_error_not_an_empty_answer(expression: str) -> None:
+    with pytest.raises(RecordError, match=r'"city" has no field "cod" .did you mean "code"'):
+        render(f"{{{{ {expression} }}}}", Entries(city=CITIES))
+
+
 def test_the_space_is_not_asked_while_a_template_is_compiled() -> None:
     lookup = Entries(city=CITIES)
     source = "{{ cute.entries_exist('city', 'code', 'LON') }}"
@@ -278,7 +293,11 @@ class Failing:
         self.reads = 0
 
     def entries(self, content_type: str, query: str = "") -> Iterator[Mapping[str, Any]]:
-        del content_type, query
+        del query
+        return iter([{"id": self.field_ids(content_type)}])
+
+    def field_ids(self, content_type: str) -> list[str]:
+        del content_type
         self.reads += 1
         raise self.error
 

@@ -112,3 +112,6 @@ class Entries:
         del query
         self.reads.append(content_type)
         return iter(self._entries[content_type])
+
+    def field_ids(self, content_type: str) -> list[str]:
+        return list({name: 0 for entry in self._entries[content_type] for name in entry})

@@ -356,9 +356,9 @@ def test_the_space_is_read_once_a_question_however_many_records_ask() -> None:
 
 @pytest.mark.parametrize("field", ["id", "name", "sys.Id", "filterExpression"])
 def test_a_space_that_cannot_be_asked_fails_the_batch_not_the_records(field: str) -> None:
-    class Down:
-        def entries(self, content_type: str, query: str = "") -> None:
-            raise SpaceError("The space cannot be reached.")
+    class Down(Entries):
+        def field_ids(self, content_type: str) -> list[str]:
+            raise SpaceError(f"The space cannot be reached for {content_type}.")
 
     asks = "{{ cute.entries_count('city', 'code', row.id) }}"
     mapping = {"id": "{{ row.id }}"}

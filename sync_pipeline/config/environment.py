@@ -86,12 +86,15 @@ def read_environment(
         storage_dir=_directory(environ, "SYNC_STORAGE_DIR", project, _storage(environ, project)),
         max_memory_mb=_max_memory(environ),
         template_variables={
-            name: value
-            for name, value in environ.items()
-            if name.startswith(TEMPLATE_PREFIXES) and name not in OWN_VARIABLES
+            name: value for name, value in environ.items() if is_template_variable(name)
         },
         project_dir=project,
     )
+
+
+def is_template_variable(name: str) -> bool:
+    """Whether templates may see the variable as `config.NAME`."""
+    return name.startswith(TEMPLATE_PREFIXES) and name not in OWN_VARIABLES
 
 
 def require_contentful(environment: Environment) -> tuple[SecretStr, str]:

@@ -14,6 +14,11 @@ from jinja2.environment import Environment
 from jinja2.meta import find_undeclared_variables
 from jinja2.visitor import NodeTransformer
 
+from sync_pipeline.config.environment import (
+    OWN_VARIABLES,
+    TEMPLATE_PREFIXES,
+    is_template_variable,
+)
 from sync_pipeline.templating.environment import CONCATENATE, COUNT_TURNS
 from sync_pipeline.templating.sandbox import METHODS, TemplateEnvironment
 from sync_pipeline.templating.scriban import translate
@@ -73,6 +78,7 @@ def parse_checked(
         rewritten = _Rewriter(environment, _shadowing(tree, names)).visit(tree)
         _check_roots(rewritten, environment, names)
         _check_members(rewritten, members)
+        _check_variables(rewritten)
     except ScribanError as err:
         raise TemplateProblem(str(err)) from err
     except TemplateSyntaxError as err:
@@ -102,18 +108,39 @@ def _check_members(tree: nodes.Template, members: Mapping[str, Collection[str]])
                 raise TemplateProblem(f'unknown variable "{name}"{did_you_mean(node.attr, known)}')
 
 
+def _check_variables(tree: nodes.Template) -> None:
+    """Refuse `config.NAME` of a name that no template can see, whatever is set."""
+    for name in _used_variables(tree):
+        if name in OWN_VARIABLES:
+            raise TemplateProblem(f"config.{name} is not for templates: it configures this package")
+        if not is_template_variable(name):
+            first, second = TEMPLATE_PREFIXES
+            raise TemplateProblem(
+                f"config.{name} can never be set: templates see only environment variables whose"
+                f" names start with {first} or {second}; name it {first}{name}"
+            )
+
+
+def _used_variables(tree: nodes.Template) -> list[str]:
+    """The names used as `config.NAME`, unless the template has a variable `config` of its own."""
+    if any(node.name == "config" and node.ctx != "load" for node in tree.find_all(nodes.Name)):
+        return []
+    return sorted(
+        {
+            node.attr
+            for node in tree.find_all(nodes.Getattr)
+            if isinstance(node.node, nodes.Name) and node.node.name == "config"
+        }
+    )
+
+
 def find_unset_variables(tree: nodes.Template, variables: Collection[str]) -> list[str]:
     """Names used as `config.NAME` that are not set, where the template has no fallback for them."""
     guarded: set[str] = set()
     for node in tree.find_all((nodes.Filter, nodes.Test)):
         if node.name in _GUARDS and isinstance(node.node, nodes.Getattr):
             guarded.add(node.node.attr)
-    used = {
-        node.attr
-        for node in tree.find_all(nodes.Getattr)
-        if isinstance(node.node, nodes.Name) and node.node.name == "config"
-    }
-    return sorted(used - guarded - set(variables))
+    return [name for name in _used_variables(tree) if name not in {*guarded, *variables}]
 
 
 def find_members(tree: nodes.Template, root: str) -> frozenset[str] | None:

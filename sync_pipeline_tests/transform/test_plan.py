@@ -140,6 +140,30 @@ def test_an_unset_environment_variable_is_told_before_the_first_record() -> None
 
 
 @pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("PRODUCTS_URL", "names start with SYNC_ or Cute__; name it SYNC_PRODUCTS_URL"),
+        ("sync_url", "name it SYNC_sync_url"),
+        ("CONTENTFUL_MANAGEMENT_TOKEN", "can never be set"),
+        ("SYNC_STORAGE_DIR", "is not for templates"),
+    ],
+)
+@pytest.mark.parametrize("expression", ["{{{{ config.{0} }}}}", "{{{{ config.{0} ?? 'd' }}}}"])
+def test_an_environment_variable_that_templates_never_see_is_an_error(
+    expression: str, name: str, says: str
+) -> None:
+    with pytest.raises(MappingError, match=says) as caught:
+        make_mapper({"id": expression.format(name)}, variables={name: "set"})
+    assert caught.value.key == "mapping.id"
+
+
+def test_a_variable_called_config_is_the_templates_own() -> None:
+    source = "{% for config in row.configs %}{{ config.name }}{% endfor %}"
+    mapper = make_mapper({"id": source})
+    assert mapper.key_of({"configs": [{"name": "a"}, {"name": "b"}]}) == "ab"
+
+
+@pytest.mark.parametrize(
     "expression",
     [
         "{{ config.SYNC_X | default('d') }}",

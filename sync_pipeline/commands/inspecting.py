@@ -22,14 +22,14 @@ from sync_pipeline.batches.results import FailedBatch
 from sync_pipeline.commands.display import print_problem
 from sync_pipeline.commands.running import DONE, SOME_FAILED, WRONG_USAGE, find_config, prepare
 from sync_pipeline.config.environment import Environment, find_project_dir, read_environment
-from sync_pipeline.config.loading import LoadedConfigs, load_configs
+from sync_pipeline.config.loading import LoadedConfigs
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.schema import build_json_schema
 from sync_pipeline.errors import UsageError
 from sync_pipeline.model import DeadLetter, utc_now
+from sync_pipeline.stages.checking import load_sound_configs
 from sync_pipeline.stages.lookup import compile_run_mapping
 from sync_pipeline.stages.setting import fetch_target, open_client, preview_setting
-from sync_pipeline.transform import check_templates
 from sync_pipeline.transform.samples import run_samples
 
 #: Dead letters printed for one batch; `--json` prints all.
@@ -126,13 +126,12 @@ def _print_failed(found: Sequence[tuple[str, FailedBatch, list[DeadLetter]]]) ->
 
 
 def check_configs(key: str | None, *, online: bool) -> int:
-    """Validate config files, templates and samples; online also against the content types."""
+    """Validate config files and templates; online also against the content types, with samples."""
     environment = read_environment(os.environ, find_project_dir(Path.cwd()))
-    loaded = _chosen(load_configs(environment.configs_dir), key)
+    loaded = _chosen(load_sound_configs(environment.configs_dir), key)
     problems: dict[str, str] = {name: str(error) for name, error in loaded.errors.items()}
     for name, config in loaded.configs.items():
         try:
-            check_templates(config)
             _check_automation(config)
             if online:
                 problems.update(_check_online(config))

@@ -13,9 +13,9 @@ from sync_pipeline.batches.layout import Spool, spool_of
 from sync_pipeline.batches.manifest import read_manifest
 from sync_pipeline.commands.display import print_problem, print_summary, progress_display
 from sync_pipeline.config.environment import Environment, find_project_dir, read_environment
-from sync_pipeline.config.loading import load_configs
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.errors import UsageError
+from sync_pipeline.stages.checking import load_sound_configs
 
 DONE, SOME_FAILED, WRONG_USAGE, COULD_NOT_RUN = 0, 1, 2, 3
 
@@ -36,7 +36,7 @@ def find_config(environment: Environment, key: str) -> SyncConfig:
         ConfigError: Its file is broken.
         UsageError: There is no such file; names those that are there.
     """
-    loaded = load_configs(environment.configs_dir)
+    loaded = load_sound_configs(environment.configs_dir)
     wanted = key.replace("-", "_")
     if wanted in loaded.errors:
         raise loaded.errors[wanted]

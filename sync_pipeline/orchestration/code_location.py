@@ -7,7 +7,6 @@ import logging
 import dagster as dg
 
 from sync_pipeline.config.environment import Environment
-from sync_pipeline.config.loading import load_configs
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.errors import ConfigError
 from sync_pipeline.orchestration.automation import build_schedule, build_sensor
@@ -16,6 +15,7 @@ from sync_pipeline.orchestration.watching import (
     build_failed_batches_sensor,
     build_run_report_sensor,
 )
+from sync_pipeline.stages.checking import load_sound_configs
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def build_definitions(environment: Environment) -> dg.Definitions:
     A broken file does not take the others down: its job is missing, and the code location's log
     says why (`sync-pipeline check` says the same).
     """
-    loaded = load_configs(environment.configs_dir)
+    loaded = load_sound_configs(environment.configs_dir)
     for error in loaded.errors.values():
         _log.error("left out, as it is broken: %s", error)
     jobs: list[dg.JobDefinition] = []

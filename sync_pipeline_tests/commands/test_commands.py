@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from typing import Any
 
 import jsonschema
 import pytest
@@ -159,6 +160,78 @@ def test_check_names_every_file_and_what_is_wrong(project: Project, capsys: Caps
         assert text in ended.err
     assert call(capsys, "check", project.key).code == 0
     assert call(capsys, "check", "broken").code == 2
+
+
+#: A key of the source, what is wrong with it, and what the message must name.
+SOURCE_TEMPLATES = [
+    ({"endPoint": "https://x/{{ confg.SYNC_A }}"}, "endPoint", "config"),
+    ({"headers": {"X-Key": "{{ config.SYNC_A | uper }}"}}, "headers.X-Key", "upper"),
+    ({"queryParameters": {"q": "{{ row.id }}"}}, "queryParameters.q", "row"),
+    (
+        {"httpMethod": "post", "formUrlEncodedContent": {"q": "{{ x"}},
+        "formUrlEncodedContent.q",
+        "compile",
+    ),
+    ({"httpMethod": "post", "jsonBody": {"a": ["{{ b }}"]}}, "jsonBody.a[0]", '"b"'),
+    (
+        {"auth": {"type": "bearer", "token": "{{ config.KEY }}"}},
+        "auth.token",
+        "SYNC_KEY",
+    ),
+    (
+        {"enumerateForContentTypes": [{"contentType": "shop", "filter": "{{ shp.on }}"}]},
+        "enumerateForContentTypes[0].filter",
+        "shop",
+    ),
+    ({"sensor": {"type": "http_change", "url": "https://x/{{ y }}"}}, "sensor.url", '"y"'),
+    (
+        {"sensor": {"type": "http_change", "url": "https://x", "headers": {"A": "{{ y }}"}}},
+        "sensor.headers.A",
+        '"y"',
+    ),
+]
+DATABASE = {"endPoint": None, "pagination": None, "resultsJsonPath": None, "retries": None}
+
+
+@pytest.mark.parametrize(("changes", "key", "says"), SOURCE_TEMPLATES, ids=str)
+def test_check_tells_what_is_wrong_with_the_templates_of_a_source(
+    project: Project, capsys: Capsys, changes: dict[str, Any], key: str, says: str
+) -> None:
+    path = project.write_config(**changes)
+    ended = call(capsys, "check", project.key)
+    assert ended.code == 2
+    assert f"{path}: {key}: " in ended.err
+    assert says in ended.err
+
+
+def test_check_tells_all_that_is_wrong_with_a_query_and_a_mapping(
+    project: Project, capsys: Capsys
+) -> None:
+    paging = {"limitKey": "size", "skipKey": "after", "limitMax": 10}
+    sound = "select * from t order by 1 limit {{ size }} offset {{ after }}"
+    connection = "sqlite:///{{ config.SYNC_FILE }}"
+    stated = {**DATABASE, "connectionString": connection, "query": sound, "pagination": paging}
+    project.write_config(**stated)
+    assert call(capsys, "check").code == 0
+    broken = {
+        "connectionString": "sqlite:///{{ a }}",
+        "query": "{{ b }}",
+        "mapping": {"sku": "{{ c }}"},
+    }
+    project.write_config(**{**stated, **broken})
+    ended = call(capsys, "check")
+    assert ended.code == 2
+    for line in ('connectionString: unknown variable "a"', 'query: unknown variable "b"',
+                 'mapping.sku: unknown variable "c"'):  # fmt: skip
+        assert f"  - {line}" in ended.err
+
+
+def test_a_template_that_can_never_work_launches_no_run(project: Project, capsys: Capsys) -> None:
+    project.write_config(headers={"A": "{{ confg.SYNC_A }}"})
+    ended = call(capsys, "run", project.key)
+    assert ended.code == 2
+    assert "headers.A" in ended.err
+    assert project.run_ids() == []
 
 
 def test_check_asks_nobody_unless_online(project: Project, capsys: Capsys) -> None:

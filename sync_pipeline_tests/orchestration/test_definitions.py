@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 import pytest
 
@@ -59,6 +61,24 @@ def test_a_wrong_schedule_leaves_its_sync_out_and_names_the_key(
     assert f"sync_{project.key}" in names
     assert "sync_broken" not in names
     assert "schedule" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"mapping": {"sku": "{{ rwo.sku }}"}}, "mapping.sku"),
+        ({"headers": {"A": "{{ confg.SYNC_A }}"}}, "headers.A"),
+    ],
+    ids=["mapping", "source"],
+)
+def test_a_template_that_can_never_work_leaves_its_sync_out(
+    project: Project, caplog: pytest.LogCaptureFixture, changes: dict[str, Any], key: str
+) -> None:
+    path = project.write_config("broken", **changes)
+    names = set(project.definitions().job_names)
+    assert f"sync_{project.key}" in names
+    assert "sync_broken" not in names
+    assert f"{path}: {key}: unknown variable" in caplog.text
 
 
 def test_definitions_load_without_token_or_space(

@@ -1,0 +1,97 @@
+"""What can be wrong with the templates of a source, found all at once without asking it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from sync_pipeline.config.model import SyncConfig
+from sync_pipeline.config.problems import Place, Problem, config_error
+from sync_pipeline.errors import MappingError
+from sync_pipeline.extract.requesting import PAGING_NAMES
+from sync_pipeline.templating import compile_text
+
+#: The keys of `auth` that are templates, by their names in files.
+_CREDENTIALS = {
+    "token": "token",
+    "username": "username",
+    "password": "password",
+    "value": "value",
+    "token_url": "tokenUrl",
+    "client_id": "clientId",
+    "client_secret": "clientSecret",
+}
+
+
+class _Template(NamedTuple):
+    key: str
+    source: str
+    #: What it may use besides `config` and the enumerated entries.
+    more: tuple[str, ...] = ()
+
+
+def check_source(config: SyncConfig) -> None:
+    """Check the templates of a source, whatever the environment variables are.
+
+    Raises:
+        ConfigError: With all that is wrong.
+    """
+    problems = []
+    entries = [level.content_type for level in config.enumerate_for_content_types]
+    for template in _templates(config):
+        names = ("config", *entries, *template.more)
+        try:
+            compile_text(template.source, names=names)
+        except MappingError as err:
+            problems.append(Problem(Place(template.key), err.message))
+    if problems:
+        raise config_error(problems, config.path)
+
+
+def _templates(config: SyncConfig) -> Iterator[_Template]:
+    yield from _rest_templates(config)
+    for name, key in _CREDENTIALS.items():
+        source = getattr(config.auth, name, None)
+        if source is not None:
+            yield _Template(f"auth.{key}", source)
+    for i, level in enumerate(config.enumerate_for_content_types):
+        yield _Template(f"enumerateForContentTypes[{i}].filter", level.filter)
+    yield _Template("connectionString", config.connection_string or "")
+    yield _Template("query", config.query or "", _paging_variables(config))
+    if config.sensor is not None:
+        yield _Template("sensor.url", config.sensor.url)
+        for name, source in config.sensor.headers.items():
+            yield _Template(f"sensor.headers.{name}", source)
+
+
+def _rest_templates(config: SyncConfig) -> Iterator[_Template]:
+    yield _Template("endPoint", config.end_point or "", PAGING_NAMES)
+    for key, sources in (
+        ("headers", config.headers),
+        ("queryParameters", config.query_parameters),
+        ("formUrlEncodedContent", config.form_url_encoded_content),
+    ):
+        for name, source in sources.items():
+            yield _Template(f"{key}.{name}", source, PAGING_NAMES)
+    for key, source in _texts("jsonBody", config.json_body):
+        yield _Template(key, source, PAGING_NAMES)
+    yield _Template("resultsSecret", config.results_secret or "")
+
+
+def _texts(key: str, value: Any) -> Iterator[tuple[str, str]]:
+    """The texts of a JSON value, each a template, and where they stand."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            yield from _texts(f"{key}.{name}", member)
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            yield from _texts(f"{key}[{i}]", item)
+
+
+def _paging_variables(config: SyncConfig) -> tuple[str, ...]:
+    """The variables of a query, named by the file."""
+    paging = config.pagination
+    names = (paging.limit_key, paging.skip_key) if paging else ()
+    return tuple(name for name in names if name)

@@ -141,7 +141,8 @@ def check_configs(key: str | None, *, online: bool) -> int:
         if name in problems:
             print_problem(f"✗ {name}: {problems[name]}")
         else:
-            print(f"✓ {name}")
+            has_samples = not online and bool(loaded.configs[name].tests)
+            print(f"✓ {name}{' (--online also runs its tests)' if has_samples else ''}")
     if not loaded.configs and not loaded.errors:
         print_problem(f"{environment.configs_dir} holds no config file (*.yaml).")
         return WRONG_USAGE

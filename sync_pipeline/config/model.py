@@ -243,7 +243,9 @@ class Target(_Model):
 
 
 class SampleTest(_Model):
-    """A sample row and the fields it must give; run by `sync-pipeline check`."""
+    """A sample row and the fields it must give; run by `sync-pipeline check --online`,
+    since the content type decides what a text becomes.
+    """
 
     name: str = ""
     """For the report of `check`."""
@@ -341,7 +343,7 @@ class SyncConfig(_Model):
     target: Target = Target()
     """Where entries are written."""
     tests: tuple[SampleTest, ...] = ()
-    """Sample rows for `sync-pipeline check`."""
+    """Sample rows for `sync-pipeline check --online`."""
 
     @property
     def key_field_id(self) -> str:

@@ -247,7 +247,8 @@ def test_check_asks_nobody_unless_online(project: Project, capsys: Capsys) -> No
 def test_check_online_runs_the_samples_of_the_file(project: Project, capsys: Capsys) -> None:
     row = {"sku": "S1", "name": "Sample", "stock": "3", "grade": ""}
     project.write_config(tests=[{"name": "good", "row": row, "expect": {"stock.en-US": 3}}])
-    assert call(capsys, "check", "--online").code == 0
+    assert call(capsys, "check").out == f"✓ {project.key} (--online also runs its tests)\n"
+    assert call(capsys, "check", "--online").out == f"✓ {project.key}\n"
     project.write_config(tests=[{"name": "bad", "row": row, "expect": {"stock.en-US": 4}}])
     ended = call(capsys, "check", "--online")
     assert ended.code == 2

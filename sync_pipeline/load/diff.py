@@ -83,7 +83,7 @@ def is_equal(field: Field | None, left: Any, right: Any) -> bool:
 
 
 def is_same_json(left: Any, right: Any) -> bool:
-    """Deep equality as JSON sees it: 1 and 1.0 are one number, but true is none."""
+    """Deep equality as the space sees it: 1 and 1.0 are one number, but true is none."""
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, Mapping) and isinstance(right, Mapping):
@@ -92,7 +92,17 @@ def is_same_json(left: Any, right: Any) -> bool:
         )
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):
         return len(left) == len(right) and all(map(is_same_json, left, right))
-    return bool(left == right)
+    return bool(left == right) or _is_same_double(left, right)
+
+
+def _is_same_double(left: Any, right: Any) -> bool:
+    """Whether numbers beyond 2^53 are one to the space, which keeps doubles."""
+    if not (isinstance(left, int | float) and isinstance(right, int | float)):
+        return False
+    try:
+        return float(left) == float(right)
+    except OverflowError:
+        return False
 
 
 def _is_same_instant(left: Any, right: Any) -> bool:

@@ -37,6 +37,8 @@ EQUAL = [
     ("Array", "Link", [link("a")], [link("a")]),
     ("Location", None, {"lat": 1, "lon": 2}, {"lon": 2.0, "lat": 1.0}),
     ("Object", None, {"a": [1, {"b": None}]}, {"a": [1.0, {"b": None}]}),
+    ("Object", None, {"a": 12345678901234567890123}, {"a": 1.2345678901234568e22}),
+    ("Object", None, {"a": 2**53 + 1}, {"a": 2**53}),
     ("RichText", None, rich("x"), rich("x")),
     ("Symbol", None, None, None),
     ("Array", "Symbol", None, []),
@@ -48,7 +50,7 @@ DIFFERENT = [
     ("Symbol", None, "", None),
     ("Text", None, "a\n", "a"),
     ("Integer", None, 1, 2),
-    ("Integer", None, 2**53, 2**53 + 1),
+    ("Integer", None, 2**53 - 1, 2**53),
     ("Boolean", None, True, False),
     ("Boolean", None, True, 1),
     ("Date", None, "2024-05-01T08:00:00Z", "2024-05-01T08:00:01Z"),
@@ -62,6 +64,8 @@ DIFFERENT = [
     ("Object", None, {"a": None}, {}),
     ("Object", None, {"a": True}, {"a": 1}),
     ("Object", None, [1, 2], [2, 1]),
+    ("Object", None, {"a": 10**400}, {"a": 10**400 + 1}),
+    ("Object", None, {"a": 2**60}, {"a": str(2**60)}),
     ("RichText", None, rich("x"), rich("y")),
 ]
 

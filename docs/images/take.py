@@ -70,7 +70,7 @@ def _create_project(root: Path, end_point: str) -> DevProject:
     values = yaml.safe_load((PROJECT / "configs" / "airports.yaml").read_text(encoding="utf-8"))
     values["endPoint"] = end_point
     values["target"]["model"] = str(PROJECT / "sync_pipeline" / "demo" / "airport_space.json")
-    # The demo's own `| round | int` makes a number of any text.
+    # A text goes on to the field's type, whose error the pictures show.
     number = "{{ row.elevation | round | int if row.elevation is number else row.elevation }}"
     values["mapping"]["elevationFt"] = number
     project.write_config("airports", values)

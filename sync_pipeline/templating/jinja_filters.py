@@ -1,5 +1,5 @@
-"""Jinja2's own filters, made safe for rows: null is empty text, nothing grows without bound, and
-nothing depends on chance or on HTML.
+"""Jinja2's own filters, made safe for rows: null is empty text and the empty list, what is blank is
+no number, nothing grows without bound, and nothing depends on chance or on HTML.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from jinja2 import pass_environment
 from jinja2.filters import FILTERS, make_attrgetter
 from jinja2.tests import TESTS
 
+from sync_pipeline.templating.arguments import read_number
 from sync_pipeline.templating.sandbox import (
     TemplateEnvironment,
     bounded_join,
@@ -46,8 +47,16 @@ _OF_TEXT = [
     "wordcount",
     "wordwrap",
 ]
+#: Null is the empty list to them, as what is missing is.
+_OF_LIST = [
+    "batch", "count", "first", "groupby", "last", "length", "list", "max", "min", "reverse",
+    "slice", "sort", "sum", "unique",
+]  # fmt: skip
+#: Null is the empty object to them.
+_OF_OBJECT = ["dictsort", "items"]
 #: Their number arguments decide how much is built.
 _SIZED = ("batch", "center", "indent", "round", "slice", "truncate", "wordwrap", "int")
+_UNSTATED = object()
 _FORMAT_WIDTH = re.compile(r"%(?:\([^)]*\))?[#0\- +]*(\*|\d+)?(?:\.(\*|\d+))?")
 
 
@@ -57,6 +66,14 @@ def build_filters() -> dict[str, Callable[..., Any]]:
     filters.update((name, f) for name, f in FILTERS.items() if name not in _REMOVED)
     for name in _OF_TEXT:
         filters[name] = _of_text(filters[name])
+    for name in _OF_LIST:
+        filters[name] = _of(list, filters[name])
+    for name in _OF_OBJECT:
+        filters[name] = _of(dict, filters[name])
+    for name in ("int", "float"):
+        filters[name] = _to_number(name, filters[name])
+    for name in ("abs", "round"):
+        filters[name] = _of_number(name, filters[name])
     for name in _SIZED:
         filters[name] = _sized(filters[name])
     filters.update(
@@ -109,6 +126,42 @@ def _of_text(function: Callable[..., Any]) -> Callable[..., Any]:
 
     _copy_pass_flag(function, on_text)
     return on_text
+
+
+def _of(empty: type, function: Callable[..., Any]) -> Callable[..., Any]:
+    passed = 1 if hasattr(function, "jinja_pass_arg") else 0
+
+    def on_items(*args: Any, **options: Any) -> Any:
+        value = empty() if is_nothing(args[passed]) else args[passed]
+        return function(*args[:passed], value, *args[passed + 1 :], **options)
+
+    _copy_pass_flag(function, on_items)
+    return on_items
+
+
+def _of_number(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def on_number(value: Any, *args: Any, **options: Any) -> Any:
+        number = read_number(value, name)
+        return None if number is None else function(number, *args, **options)
+
+    return on_number
+
+
+def _to_number(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`int` and `float`: 0 for what is no number only where the template says so (`int(0)`)."""
+
+    def convert(value: Any, default: Any = _UNSTATED, *args: Any, **options: Any) -> Any:
+        if is_nothing(value) or (isinstance(value, str) and not value.strip()):
+            return None if default is _UNSTATED else default
+        number = function(value, default, *args, **options)
+        if number is _UNSTATED:
+            shown = to_text(value)[:40]
+            raise template_error(
+                f'{name}: "{shown}" is not a number; {name}(0) says what to take instead'
+            )
+        return number
+
+    return convert
 
 
 def _sized(function: Callable[..., Any]) -> Callable[..., Any]:

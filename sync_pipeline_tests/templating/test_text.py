@@ -97,6 +97,50 @@ def test_the_filters_and_values_of_jinja(source: str, text: str) -> None:
     assert render(source, {"n": None, "at": datetime(2024, 5, 1, 8)}) == text  # noqa: DTZ001
 
 
+@pytest.mark.parametrize("name", ["int", "float", "round", "abs", "round | int"])
+@pytest.mark.parametrize("blank", ["row.null", "row.missing.path", "''", "'  '"])
+def test_a_blank_is_no_number_and_stays_blank(name: str, blank: str) -> None:
+    assert render(f"{{{{ {blank} | {name} }}}}", {"null": None}) == ""
+
+
+@pytest.mark.parametrize("name", ["int", "float", "round", "abs"])
+def test_a_text_that_is_no_number_is_the_error_of_the_record_not_0(name: str) -> None:
+    with pytest.raises(RecordError, match=f'{name}: "1,000" is not a number'):
+        render(f"{{{{ '1,000' | {name} }}}}")
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        ("row.null | int(0)", "0"),
+        ("'1,000' | int(default=5)", "5"),
+        ("'' | float(0)", "0"),
+        ("'83.6' | round | int", "84"),
+        ("'-2.5' | abs", "2.5"),
+        ("'ff' | int(base=16)", "255"),
+        ("true | int", "1"),
+    ],
+)
+def test_numbers_may_be_text_and_a_stated_default_counts(expression: str, text: str) -> None:
+    assert render(f"{{{{ {expression} }}}}", {"null": None}) == text
+
+
+@pytest.mark.parametrize("items", ["row.null", "row.missing"])
+def test_null_is_the_empty_list_as_what_is_missing_is(items: str) -> None:
+    names = [
+        "first",
+        "last",
+        "max",
+        "sort | join",
+        "unique | join",
+        "reverse | join",
+        "items | join",
+    ]
+    for name in [*names, "dictsort | join", "batch(2) | join", "groupby('a') | join"]:
+        assert render(f"{{{{ {items} | {name} }}}}", {"null": None}) == "", name
+    assert render(f"{{{{ {items} | length }}}}{{{{ {items} | sum }}}}", {"null": None}) == "00"
+
+
 @pytest.mark.parametrize(
     ("source", "problem"),
     [

@@ -18,8 +18,13 @@ from sync_pipeline.templating.arguments import Number, read_count, read_number
 from sync_pipeline.templating.sandbox import bounded_join, bounded_replace
 from sync_pipeline.templating.text import checked_size, template_error, to_text
 
-_TAGS = re.compile(
-    r"<(?:script|style)\b.*?</(?:script|style)\s*>|<!--.*?-->|<[^>]*>", re.DOTALL | re.IGNORECASE
+#: What begins like this ends like that; what never ends is a tag like any other.
+_BLOCKS = (
+    (re.compile(r"<!--"), re.compile(r"-->")),
+    (
+        re.compile(r"<(?:script|style)\b", re.IGNORECASE),
+        re.compile(r"</(?:script|style)\s*>", re.IGNORECASE),
+    ),
 )
 _NOT_WORD = re.compile(r"[\W_]+")
 
@@ -76,10 +81,37 @@ def build_text_functions() -> dict[str, Callable[..., Any]]:
         "string.upcase": lambda text: to_text(text).upper(),
         "string.whitespace": lambda text: not to_text(text).strip(),
         "html.escape": lambda text: html.escape(to_text(text)),
-        "html.strip": lambda text: _TAGS.sub("", to_text(text)),
+        "html.strip": lambda text: _without_tags(to_text(text)),
         "html.url_encode": lambda text: quote_plus(to_text(text), safe="~"),
         "html.url_escape": lambda text: quote(to_text(text), safe="~:/?#[]@!$&'()*+,;="),
     }
+
+
+def _without_tags(html: str) -> str:
+    """Text without tags, comments, scripts and styles; in one pass, whatever a row brings along."""
+    kept = []
+    at = 0
+    #: Blocks whose end is known not to come any more.
+    endless: set[re.Pattern[str]] = set()
+    while (start := html.find("<", at)) >= 0:
+        kept.append(html[at:start])
+        end = -1
+        for opening, closing in _BLOCKS:
+            opened = None if closing in endless else opening.match(html, start)
+            if opened is None:
+                continue
+            closed = closing.search(html, opened.end())
+            if closed is None:
+                endless.add(closing)
+            else:
+                end = closed.end()
+        if end < 0:
+            end = html.find(">", start) + 1
+        if end == 0:  # no tag ends any more
+            at = start
+            break
+        at = end
+    return "".join([*kept, html[at:]])
 
 
 def _pad_left(text: Any, width: Any, char: Any = " ") -> str:

@@ -256,6 +256,29 @@ def test_functions_that_ask_the_space(expression: str, text: str) -> None:
     assert lookup.reads in (["city"], [])
 
 
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("a<br/>b<!-- <i> -->c<STYLE x>d</style >e", "abce"),
+        ("<script>1 < 2</script><scripts>a", "a"),
+        ("1 < 2", "1 < 2"),
+        ("<!--> a -->b", "b"),
+        ("<!-- never ended <b>x</b>", "x"),
+        ("<script>never ended", "never ended"),
+    ],
+)
+def test_tags_comments_and_scripts_are_stripped(html: str, text: str) -> None:
+    strip = compile_text("{{ row.html | html.strip }}", names=("row",))
+    assert strip({"row": {"html": html}}) == text
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("piece", ["<", "<!--", "<script ", "<script>", "</script "])
+def test_tags_without_end_take_no_time_without_end(piece: str) -> None:
+    strip = compile_text("{{ row.html | html.strip | string.size }}", names=("row",))
+    assert int(strip({"row": {"html": piece * 100_000}})) <= 900_000
+
+
 def test_a_value_that_no_entry_has_needs_a_default_that_one_has() -> None:
     lookup = Entries(city=CITIES)
     for default in ("''", "'ZZZ'"):

@@ -61,6 +61,8 @@ def fetch_batches(context: dg.OpExecutionContext) -> Iterator[Any]:
         setting = step.setting
         if step.replay is None:
             reconcile_failed_batches(context.instance, setting.storage_dir, setting.config.key)
+        applies = str(setting.options.apply).lower()
+        context.instance.add_run_tags(context.run_id, {"sync/apply": applies})
         fetched = fetch(setting)
         if step.replay == FETCH:
             _settle_partition(context, step, FETCH)
@@ -70,8 +72,7 @@ def fetch_batches(context: dg.OpExecutionContext) -> Iterator[Any]:
             if step.replay in (None, FETCH, ref.key)
         ]
         _show_progress(context, step)
-        tags = {"sync/mode": fetched.mode, "sync/apply": str(setting.options.apply).lower()}
-        context.instance.add_run_tags(context.run_id, tags)
+        context.instance.add_run_tags(context.run_id, {"sync/mode": fetched.mode})
         for ref in waiting:
             yield dg.DynamicOutput(
                 ref, ref.key, "batches", metadata={"records": ref.records, "digest": ref.digest}

@@ -92,14 +92,14 @@ class Attempts:
         if self._failed > self._policy.retries:
             tries = f"{self._failed} attempts" if self._failed > 1 else "1 attempt"
             raise SourceError(
-                f"{failure} ({tries}). Nothing that was read is lost: run again, or resume, when "
-                f"the source is back",
+                f"{failure} ({tries}). Nothing that was read is lost: try again when the source "
+                "is back",
                 status=failure.status,
                 retryable=True,
             ) from failure
         if pause is not None and pause > self._policy.longest_retry_after_s:
             raise SourceError(
-                f"{failure}, and asks to wait {pause:.0f} s: run again, or resume, after that",
+                f"{failure}, and asks to wait {pause:.0f} s: try again after that",
                 status=failure.status,
                 retryable=True,
             ) from failure

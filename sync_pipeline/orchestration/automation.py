@@ -97,7 +97,9 @@ def build_sensor(config: SyncConfig, job: dg.JobDefinition) -> dg.SensorDefiniti
         except SyncPipelineError as error:
             environment = read_environment(os.environ)
             # Shown red in the tick; the cursor stays, so the change is found by the next tick.
-            raise dg.Failure(Redactor(secrets_of(config, environment)).redact(str(error))) from None
+            reason = str(error).rstrip(".")
+            text = f"{reason}. Until then the cursor stays, and each tick looks again"
+            raise dg.Failure(Redactor(secrets_of(config, environment)).redact(text)) from None
         if found == seen:
             return dg.SkipReason(f"no change at the source since the last run ({found[:60]})")
         runs = _count(context.cursor) + 1

@@ -101,9 +101,13 @@ def open_step(context: dg.OpExecutionContext) -> Iterator[Step]:
     except dg.Failure:
         raise
     except SyncPipelineError as error:
+        metadata: dict[str, Any] = {}
         if isinstance(error, AccessError) and step is not None:
             _stop_siblings(step, redactor.redact(str(error)))
-        raise failure(redactor.redact(str(error)), exit_code=error.exit_code) from None
+            metadata = _way_on(step)
+        raise failure(
+            redactor.redact(str(error)), exit_code=error.exit_code, metadata=metadata
+        ) from None
     except Exception as error:
         # The last boundary: a bug or a library's error whose text may hold a secret.
         text = "".join(traceback.format_exception(error))
@@ -194,6 +198,21 @@ def _stop_siblings(step: Step, reason: str) -> None:
     setting = step.setting
     if setting.spool.root.exists():  # else nothing was fetched, and there are no batches
         setting.spool.stopped(setting.run_id).write_text(reason, encoding="utf-8")
+
+
+def _way_on(step: Step) -> dict[str, Any]:
+    """How to go on once the space or source is back, for somebody who has only this screen."""
+    setting = step.setting
+    if step.replay is not None:
+        return {
+            "remedy": f"It stays among the partitions of backfill_{setting.config.key}. Once that "
+            "is mended, backfill it again."
+        }
+    return {
+        "remedy": "What was fetched and written stays. Once that is mended, go on with this run: "
+        "the arrow beside Re-execute all, From failure; or `sync-pipeline resume "
+        f"{setting.run_id}`."
+    }
 
 
 def refuse_if_stopped(step: Step) -> None:

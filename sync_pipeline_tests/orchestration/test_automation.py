@@ -97,6 +97,8 @@ def test_a_failing_probe_fails_the_tick_and_loses_nothing(watching: Project, rep
     with pytest.raises(dg.Failure) as failed:
         tick(watching, cursor)
     assert "/state" in (failed.value.description or "")
+    assert "each tick looks again" in (failed.value.description or "")
+    assert "resume" not in (failed.value.description or ""), "there is no run to go on with"
     watching.source.fault = lambda _request, _page: None
     (request,), _, _ = tick(watching, cursor)
     assert request.run_key

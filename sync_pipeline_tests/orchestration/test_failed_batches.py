@@ -337,6 +337,13 @@ def test_a_space_that_goes_away_stops_the_run_and_every_batch_counts_as_failed(
         "the requests that were in flight; the second batch does not knock again"
     )
 
+    shown = project.metadata(launched.run_id)["upsert_batch[batch_000001]"]
+    assert f"sync-pipeline resume {launched.run_id}" in shown["remedy"]
+    assert "From failure" in shown["remedy"]
+    again = project.backfill(key_of(launched.run_id, "batch_000001"))
+    shown = project.metadata(again.run_id)["fetch_batches"]
+    assert f"partitions of backfill_{project.key}" in shown["remedy"]
+
     project.space.fault = lambda _request: None
     assert project.resume(launched.run_id).is_success
     assert project.partitions() == set()

@@ -24,11 +24,10 @@ def build_definitions(environment: Environment) -> dg.Definitions:
     """Definitions of every config file that is sound.
 
     A broken file does not take the others down: its job is missing, and the code location's log
-    says why (`sync-pipeline check` says the same).
+    and the ticks of `run_report_sensor` say why (`sync-pipeline check` says the same).
     """
     loaded = load_sound_configs(environment.configs_dir)
-    for error in loaded.errors.values():
-        _log.error("left out, as it is broken: %s", error)
+    broken = list(loaded.errors.values())
     jobs: list[dg.JobDefinition] = []
     schedules: list[dg.ScheduleDefinition] = []
     sensors: list[dg.SensorDefinition] = []
@@ -39,7 +38,7 @@ def build_definitions(environment: Environment) -> dg.Definitions:
             schedule = build_schedule(config, sync_job)
             sensor = build_sensor(config, sync_job)
         except ConfigError as error:
-            _log.error("left out, as it is broken: %s", error)
+            broken.append(error)
             continue
         sound[key] = config
         jobs += [sync_job, backfill_job]
@@ -48,7 +47,10 @@ def build_definitions(environment: Environment) -> dg.Definitions:
     backfills = [job for job in jobs if job.name.startswith("backfill_")]
     if backfills:
         sensors.append(build_failed_batches_sensor(backfills))
-        sensors.append(build_run_report_sensor())
+    left_out = [f"left out, as it is broken: {error}" for error in broken]
+    for text in left_out:
+        _log.error("%s", text)
+    sensors.append(build_run_report_sensor(left_out))
     return dg.Definitions(assets=_assets(sound), jobs=jobs, schedules=schedules, sensors=sensors)
 
 

@@ -107,11 +107,14 @@ def _first_seen(batch: FailedBatch, now: datetime) -> dict[str, Any]:
     return {"tries": 0, "last": batch.failed_at or now.isoformat()}
 
 
-def build_run_report_sensor() -> dg.SensorDefinition:
+def build_run_report_sensor(left_out: Sequence[str] = ()) -> dg.SensorDefinition:
     """Ends killed runs in Dagster's eyes and shows their batches as failed, without being asked.
 
     Alerts go out through what Dagster users already have: run-failure sensors see these runs, for
     they are reported as failed runs.
+
+    Args:
+        left_out: Why config files have no job: the UI has no other place that would say it.
     """
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SkipReason:
@@ -122,12 +125,13 @@ def build_run_report_sensor() -> dg.SensorDefinition:
             for key in sorted(keys)
         }
         failed = ", ".join(f"{key}: {count}" for key, count in counts.items() if count)
-        return dg.SkipReason(f"failed batches: {failed}" if failed else "no failed batches")
+        report = f"failed batches: {failed}" if failed else "no failed batches"
+        return dg.SkipReason("; ".join([report, *left_out]))
 
     return dg.SensorDefinition(
         name="run_report_sensor",
         evaluation_fn=evaluate,
         minimum_interval_seconds=INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Finds killed runs and what they left undone.",
+        description="Finds killed runs and what they left undone; names broken config files.",
     )

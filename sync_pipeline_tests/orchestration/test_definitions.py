@@ -49,6 +49,26 @@ def test_a_broken_file_is_left_out_and_named_in_the_log(
 
 
 @pytest.mark.parametrize(
+    ("broken", "keys"),
+    [
+        ({"contentTyp": "product"}, "contentTyp"),
+        ({"schedule": {"cron": "every day"}}, "schedule"),
+    ],
+    ids=["unknown key", "cron"],
+)
+def test_a_broken_file_is_named_in_the_ui_too(
+    project: Project, broken: dict[str, Any], keys: str
+) -> None:
+    """Whoever has only the UI sees that a job is missing, and would not learn why."""
+    path = project.write_config(**broken)
+    sensor = project.definitions().get_sensor_def("run_report_sensor")
+    with dg.build_sensor_context(instance=project.instance) as context:
+        reason = sensor.evaluate_tick(context).skip_message or ""
+    assert f"left out, as it is broken: {path}" in reason
+    assert keys in reason
+
+
+@pytest.mark.parametrize(
     "schedule",
     [{"cron": "every day"}, {"cron": "0 2 * * *", "timezone": "Mars/Olympus"}],
     ids=["cron", "timezone"],

@@ -43,6 +43,10 @@ def html_to_markdown(html: Any) -> str:
         return ""
     if "<" not in text and "&" not in text:
         return text  # no HTML in it: nothing to convert, nothing to escape
+    # Behind the last ">" no tag ends, so each "<" is text; the parser would search the rest for the
+    # end of each, in time quadratic in them.
+    tags, closing, rest = text.rpartition(">")
+    text = tags + closing + rest.replace("<", "&lt;")
     from markdownify import markdownify  # noqa: PLC0415  # brings BeautifulSoup: only where used
 
     markdown: str = markdownify(text, heading_style="ATX", bullets="-", strip=["script", "style"])

@@ -279,6 +279,23 @@ def test_tags_without_end_take_no_time_without_end(piece: str) -> None:
     assert int(strip({"row": {"html": piece * 100_000}})) <= 900_000
 
 
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("piece", ["<a ", '<a b="x', "<!--"])
+def test_html_that_never_ends_becomes_markdown_in_time(piece: str) -> None:
+    convert = compile_text("{{ row.html | cute.html_to_markdown }}", names=("row",))
+    text = convert({"row": {"html": f"<p>x</p>{piece * 30_000}"}})
+    assert text == f"x\n\n{(piece * 30_000).strip()}"
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [("a <b x", "a <b x"), ("1 < 2<p>x</p>3 < 4", "1 < 2\n\nx\n\n3 < 4"), ("a <!-- b", "a <!-- b")],
+)
+def test_a_tag_that_never_ends_stays_text(html: str, text: str) -> None:
+    convert = compile_text("{{ row.html | cute.html_to_markdown }}", names=("row",))
+    assert convert({"row": {"html": html}}) == text
+
+
 def test_a_value_that_no_entry_has_needs_a_default_that_one_has() -> None:
     lookup = Entries(city=CITIES)
     for default in ("''", "'ZZZ'"):

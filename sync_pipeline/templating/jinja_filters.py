@@ -12,7 +12,7 @@ from jinja2 import pass_environment
 from jinja2.filters import FILTERS, make_attrgetter
 from jinja2.tests import TESTS
 
-from sync_pipeline.templating.arguments import read_number
+from sync_pipeline.templating.arguments import read_count, read_number
 from sync_pipeline.templating.sandbox import (
     TemplateEnvironment,
     bounded_join,
@@ -82,6 +82,8 @@ def build_filters() -> dict[str, Callable[..., Any]]:
             "e": _escape,
             "escape": _escape,
             "format": _format,
+            "indent": _bounded(filters["indent"], _indented_size),
+            "wordwrap": _bounded(filters["wordwrap"], _wrapped_size),
             "join": _join,
             "replace": _replace,
             "tojson": _tojson,
@@ -164,6 +166,30 @@ def _to_number(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return convert
 
 
+def _bounded(function: Callable[..., Any], size_of: Callable[..., int]) -> Callable[..., Any]:
+    """A filter of text that is not called where its result would be too long."""
+    passed = 1 if hasattr(function, "jinja_pass_arg") else 0
+
+    def bounded(*args: Any, **options: Any) -> Any:
+        checked_size(size_of(to_text(args[passed]), *args[passed + 1 :], **options))
+        return function(*args, **options)
+
+    _copy_pass_flag(function, bounded)
+    return bounded
+
+
+def _indented_size(text: str, width: Any = 4, *_: Any, **__: Any) -> int:
+    indent = len(width) if isinstance(width, str) else read_count(width, "indent")
+    return len(text) + (len(text.splitlines()) + 1) * indent
+
+
+def _wrapped_size(
+    text: str, width: Any = 79, break_long: Any = True, wrapstring: Any = "\n", *_: Any, **__: Any
+) -> int:
+    del width, break_long
+    return len(text) * (1 + len(to_text(wrapstring)))  # no more breaks than characters
+
+
 def _sized(function: Callable[..., Any]) -> Callable[..., Any]:
     passed = 2 if hasattr(function, "jinja_pass_arg") else 1
 
@@ -190,10 +216,14 @@ def _format(value: Any, *args: Any, **named: Any) -> str:
     if args and named:
         raise template_error('the filter "format" takes positional or named values, not both')
     text = to_text(value)
-    for sizes in _FORMAT_WIDTH.findall(text):
+    places = _FORMAT_WIDTH.findall(text)
+    for sizes in places:
         for size in sizes:
             if size == "*" or (size and int(size) > MAX_ITEMS):
                 raise template_error('a width that is too large in the filter "format"')
+    longest = max((len(to_text(arg)) for arg in (*args, *named.values())), default=0)
+    widths = sum(int(size) for sizes in places for size in sizes if size)
+    checked_size(len(text) + len(places) * longest + widths)
     values = [to_text(arg) if is_nothing(arg) or isinstance(arg, bool) else arg for arg in args]
     return text % (named or tuple(values))
 

@@ -152,6 +152,12 @@ def test_null_is_the_empty_list_as_what_is_missing_is(items: str) -> None:
         ("{{ [1].append(2) }}", "value of type list"),
         ("{{ 'x' | int(base=10**9) }}", "size"),
         ("{{ 9 ** 9 ** 99 }}", "too large"),
+        ("{{ ('a\n' * 1000000) | indent(100000) }}", "more than 10,000,000"),
+        ("{{ ('a\n' * 1000000) | indent('b' * 100000) }}", "more than 10,000,000"),
+        ("{{ ('a ' * 100000) | wordwrap(1, true, 'b' * 100000) }}", "more than 10,000,000"),
+        ("{{ ('a ' * 100000) | wordwrap(1, wrapstring='b' * 100000) }}", "more than 10,000,000"),
+        ("{{ ('%(a)99999d' * 100000) | format(a=1) }}", "more than 10,000,000"),
+        ("{{ ('%(a)s' * 100000) | format(a='b' * 100000) }}", "more than 10,000,000"),
     ],
 )
 def test_misuse_is_the_error_of_the_record(source: str, problem: str) -> None:

@@ -50,7 +50,7 @@ def progress_display(
     spool_of_run: Callable[[], Spool | None], *, level: int = logging.INFO
 ) -> Iterator[None]:
     """Show the lines of a run and how far it is, both on stderr, until the block ends."""
-    console = Console(file=sys.stderr, soft_wrap=True)
+    console = Console(file=sys.stderr, soft_wrap=True, emoji=False)
     logger = logging.getLogger(RUN_LOGGER)
     handler = _ConsoleHandler(console, level)
     before = logger.handlers[:]
@@ -134,4 +134,5 @@ def print_summary(values: Mapping[str, Any], *, as_json: bool) -> None:
 
 def print_problem(text: str) -> None:
     """An error or warning for people, on stderr, without a traceback."""
-    Console(file=sys.stderr, soft_wrap=True).print(text, style="red", markup=False, highlight=False)
+    console = Console(file=sys.stderr, soft_wrap=True, emoji=False)
+    console.print(text, style="red", markup=False, highlight=False)

@@ -101,7 +101,7 @@ def _write_csv(path: Path, found: Sequence[tuple[str, FailedBatch, list[DeadLett
 
 
 def _print_failed(found: Sequence[tuple[str, FailedBatch, list[DeadLetter]]]) -> None:
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, emoji=False)
     if not found:
         console.print("No failed batches.")
     for sync_key, batch, letters in found:

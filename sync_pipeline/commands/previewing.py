@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from sync_pipeline.stages.transform import transform
 
 #: Characters of a value that fit a table.
 SHOWN = 60
+#: Of them, those before the first difference of two long values.
+LED_BY = 20
 
 
 def preview(key: str, limit: int, *, as_json: bool) -> int:
@@ -107,7 +110,7 @@ def _changes(outcome: Outcome) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _print(found: _Preview) -> None:
-    console = Console(soft_wrap=False)
+    console = Console(soft_wrap=False, emoji=False)  # `:smile:` is what the value says
     for outcome in found.outcomes:
         console.print(
             f"{outcome.action}: {outcome.key} ({outcome.entry_id})", markup=False, highlight=False
@@ -119,7 +122,7 @@ def _print(found: _Preview) -> None:
             continue
         table = Table("field", "before", "after")
         for name, before, after in changes:
-            table.add_row(name, _short(before), _short(after))
+            table.add_row(name, *_shown(before, after))
         console.print(table, markup=False)
     for letter in found.letters:
         where = f" {letter.field}" if letter.field else ""
@@ -134,8 +137,24 @@ def _print(found: _Preview) -> None:
     print("Nothing was written.")
 
 
-def _short(value: Any) -> str:
+def _shown(before: Any, after: Any) -> tuple[str, str]:
+    """Both values, cut to what fits, from a little before the place where they begin to differ."""
+    texts = [_text(before), _text(after)]
+    pairs = zip(*texts, strict=False)
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    start = max(0, same - LED_BY) if max(map(len, texts)) > SHOWN else 0
+    old, new = (_cut(text, start) for text in texts)
+    return old, new
+
+
+def _text(value: Any) -> str:
     if value is None:
         return ""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _cut(text: str, start: int) -> str:
+    if not text:
+        return ""
+    piece = f"…{text[start:]}" if start else text
+    return piece if len(piece) <= SHOWN else f"{piece[: SHOWN - 1]}…"

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
+from sync_pipeline.commands import previewing
 from sync_pipeline_tests.harness.cli import call
 from sync_pipeline_tests.harness.project import MAPPING, Project
 from sync_pipeline_tests.harness.rows import DOWN
@@ -293,6 +294,29 @@ def test_preview_shows_before_and_after_and_writes_nothing(
     assert (change["before"], change["after"]) == ("Old name", "Product 1")
     assert project.run_ids() == []
     assert list(project.storage.glob("preview_*")) == []
+
+
+def test_preview_shows_values_as_they_are(project: Project, capsys: Capsys) -> None:
+    project.source.rows = [{"sku": "A:key:", "name": "[b]:warning:[/b]", "stock": 1, "grade": "A"}]
+    ended = call(capsys, "preview", project.key)
+    assert "created: A:key: " in ended.out
+    assert "[b]:warning:[/b]" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        (None, "x" * 61, ("", "x" * 59 + "…")),
+        ("a" * 60, "b", ("a" * 60, "b")),
+        ("a" * 90 + "old", "a" * 90 + "new", (f"…{'a' * 20}old", f"…{'a' * 20}new")),
+        ("a" * 90, "a" * 90 + "b" * 60, (f"…{'a' * 20}", f"…{'a' * 20}{'b' * 38}…")),
+        ({"n": 1}, {"n": 2}, ('{"n": 1}', '{"n": 2}')),
+    ],
+)
+def test_preview_cuts_long_values_to_where_they_differ(
+    before: Any, after: Any, shown: tuple[str, str]
+) -> None:
+    assert previewing._shown(before, after) == shown
 
 
 def test_preview_ends_with_1_where_records_fail(project: Project, capsys: Capsys) -> None:

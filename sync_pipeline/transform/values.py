@@ -33,6 +33,8 @@ _URN = re.compile(r"crn:[^:\s]*:::content:spaces/[^/\s]+(?:/environments/[^/\s]+
 _SHOWN = 40
 #: Digits that always stay below MAX_INTEGER.
 _SAFE_DIGITS = 15
+#: JSON of nothing, as `tojson` puts it out: no id and no item.
+_NULL = "null"
 _decode_json = json.JSONDecoder().decode
 
 
@@ -159,6 +161,8 @@ def _object(text: str) -> Any:
 def _link_to(link_type: str) -> Converter:
     def link(text: str) -> Any:
         stripped = text.strip()
+        if stripped == _NULL:
+            return None
         if stripped.startswith("{"):
             return _checked_link(read_json(stripped, "a link"), link_type, text)
         return _link(read_entry_id(stripped), link_type)
@@ -183,6 +187,8 @@ def _checked_link(value: Any, link_type: str, text: str) -> dict[str, Any]:
 
 def _resource_link(text: str) -> Any:
     stripped = text.strip()
+    if stripped == _NULL:
+        return None
     value = read_json(stripped, "a resource link") if stripped.startswith("{") else None
     sys = value.get("sys") if isinstance(value, Mapping) else {"urn": stripped}
     if not isinstance(sys, Mapping):
@@ -205,13 +211,13 @@ def _list_of(field: Field) -> Converter:
         convert = _symbol
 
     def items(text: str) -> Any:
-        pieces = split_list(text)
+        pieces = [] if text.strip() == _NULL else split_list(text)
         if len(pieces) > MAX_ITEMS:
             raise RecordError(
                 f"{len(pieces):,} items; Contentful holds {MAX_ITEMS:,} in a list",
                 error_id="TooMany",
             )
-        return [convert(piece) for piece in pieces] or None
+        return [item for item in map(convert, pieces) if item is not None] or None
 
     return items
 

@@ -10,7 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 from jinja2 import pass_context
 
-from sync_pipeline.templating.lookups import SpaceAnswers, lookup_list
+from sync_pipeline.model import canonical_key
+from sync_pipeline.templating.lookups import SpaceAnswers, lookup_list, split_keys
 from sync_pipeline.templating.sandbox import RecordContext
 from sync_pipeline.templating.text import is_nothing, template_error, to_json, to_text
 
@@ -117,11 +118,11 @@ def _space_functions(answers: SpaceAnswers) -> dict[str, Callable[..., Any]]:
     # `pass_context` keeps Jinja2 from asking the space while it compiles constants.
     @pass_context
     def entries_count(_: RecordContext, content_type: Any, field: Any, value: Any) -> int:
-        return answers.count(to_text(content_type), to_text(field), to_text(value))
+        return answers.count(to_text(content_type), to_text(field), _wanted(value))
 
     @pass_context
     def entries_exist(_: RecordContext, content_type: Any, field: Any, value: Any) -> bool:
-        return answers.count(to_text(content_type), to_text(field), to_text(value)) > 0
+        return answers.count(to_text(content_type), to_text(field), _wanted(value)) > 0
 
     @pass_context
     def near(
@@ -143,7 +144,7 @@ def _space_functions(answers: SpaceAnswers) -> dict[str, Callable[..., Any]]:
     ) -> str:
         return lookup_list(
             answers,
-            to_text(values),
+            _keys(values),
             content_type=to_text(content_type),
             match_field=to_text(match_field),
             return_field=to_text(return_field),
@@ -156,6 +157,19 @@ def _space_functions(answers: SpaceAnswers) -> dict[str, Callable[..., Any]]:
         "cute.near": near,
         "cute.lookup_list": look_up_list,
     }
+
+
+def _wanted(value: Any) -> str:
+    """A value as entries are asked for it: numbers by value, `7.0` like `7`."""
+    return canonical_key(value) if isinstance(value, int | float) else to_text(value)
+
+
+def _keys(values: Any) -> list[str]:
+    """The items of a list, or of a text with commas between them."""
+    if not isinstance(values, list | tuple):
+        return split_keys(_wanted(values))
+    keys = [_wanted(value).strip() for value in values]
+    return [key for key in keys if key]
 
 
 def _number(function: str, value: Any) -> float | None:

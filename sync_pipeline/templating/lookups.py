@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -148,18 +148,18 @@ def _field_name(field: str) -> str:
 
 def lookup_list(
     answers: SpaceAnswers,
-    values: str,
+    keys: Sequence[str],
     *,
     content_type: str,
     match_field: str,
     return_field: str,
     default: str | None,
 ) -> str:
-    """The entries behind a comma-separated list, as a sorted, comma-separated list.
+    """The entries behind a list of values, as a sorted, comma-separated list.
 
     Args:
         answers: Where entries are looked up.
-        values: Split at `,`, trimmed; blank means `default`.
+        keys: The values; none means `default`.
         content_type: Of the entries.
         match_field: Whose value is compared, ignoring case.
         return_field: Whose value is returned; `$id` for the id.
@@ -168,10 +168,8 @@ def lookup_list(
     Raises:
         RecordError: A value is unknown and so is the default.
     """
-    text = values if values.strip() else (default or "")
-    keys = [piece.strip() for piece in text.split(",") if piece.strip()]
     results = []
-    for key in keys:
+    for key in keys or split_keys(default or ""):
         found = answers.find(content_type, match_field, key, return_field)
         if found is None and default:
             found = answers.find(content_type, match_field, default.strip(), return_field)
@@ -179,6 +177,11 @@ def lookup_list(
             raise _unknown(key, content_type, match_field, default)
         results.append(found)
     return ",".join(sorted(results))
+
+
+def split_keys(text: str) -> list[str]:
+    """The values of a list `a, b`, trimmed, without blank ones."""
+    return [piece.strip() for piece in text.split(",") if piece.strip()]
 
 
 def _unknown(key: str, content_type: str, field: str, default: str | None) -> RecordError:

@@ -219,6 +219,7 @@ CITIES = [
     {
         "id": "c1",
         "code": {"en-US": "LON", "de-DE": "LDN"},
+        "rank": {"en-US": 7},
         "at": {"en-US": {"lat": 51.5, "lon": -0.1}},
     },
     {"id": "c2", "code": {"en-US": "PAR"}, "at": {"en-US": {"lat": 48.9, "lon": 2.35}}},
@@ -247,6 +248,12 @@ CITIES = [
         ("row.nothing | cute.lookup_list('city', 'code', '$ID', 'PAR, LON')", "c1,c2"),
         ("cute.lookup_list('lon', 'city', 'code', 'code.de-DE', '')", "LDN"),
         ("cute.lookup_list('', 'city', 'code')", ""),
+        ("cute.lookup_list(['par', ' LON ', null, ''], 'city', 'code')", "c1,c2"),
+        ("cute.lookup_list([], 'city', 'code', '$id', 'FJI')", "c4"),
+        ("cute.lookup_list(row.nothing, 'city', 'code', '$id', ' , ')", ""),
+        ("cute.lookup_list(7.0, 'city', 'rank')", "c1"),
+        ("cute.entries_exist('city', 'rank', 7.0)", "true"),
+        ("cute.entries_count('city', 'rank', '7')", "1"),
         ("cute.lookup_list('LON,lon', 'city', 'code', '$id', '')", "c1,c1"),
     ],
 )  # fmt: skip

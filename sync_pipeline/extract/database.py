@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -24,15 +24,16 @@ from sqlalchemy import Connection, CursorResult, Engine, create_engine, event, e
 from sqlalchemy.pool import NullPool
 
 from sync_pipeline.config.model import SyncConfig
-from sync_pipeline.errors import ConfigError, MissingExtraError, RecordError, SourceError
+from sync_pipeline.errors import ConfigError, MissingExtraError, SourceError
 from sync_pipeline.extract.database_address import Address, read_address
+from sync_pipeline.extract.database_query import Query, render_text
 from sync_pipeline.extract.database_values import (
     Convert,
     convert_row,
     mysql_columns,
 )
+from sync_pipeline.extract.trail import LENGTH, trail_of
 from sync_pipeline.model import Page, Row, Source
-from sync_pipeline.templating import compile_text
 
 _log = logging.getLogger(__name__)
 
@@ -78,66 +79,16 @@ def open_database_source(
         )  # fmt: skip
 
     def render(template: str) -> str:
-        return _render(config, template, {"config": variables}, "connectionString")
+        return render_text(config, template, {"config": variables}, "connectionString")
 
     address = read_address(config, render, log)
-    query = _Query.compile(config, variables)
+    query = Query.compile(config, variables)
     if not _ORDER_BY.search(query.text(0)):
         log.warning(
             "%s: the query has no ORDER BY: a resume%s may then read records twice or not at all",
             config.key, " and paging" if query.page_size else "",
         )  # fmt: skip
     return DatabaseSource(address, _open_engine(address), query, limit, log)
-
-
-@dataclass(frozen=True, slots=True)
-class _Query:
-    """The SQL of a config, for any page of it."""
-
-    config: SyncConfig
-    variables: Mapping[str, str]
-    #: Names of the template variables; "" where the query has none.
-    limit_name: str
-    skip_name: str
-    #: `limitMax`; None: one query for everything.
-    page_size: int | None
-
-    @classmethod
-    def compile(cls, config: SyncConfig, variables: Mapping[str, str]) -> _Query:
-        """Check what can be checked before the database is asked.
-
-        Raises:
-            ConfigError: No query, or paging that could not end.
-        """
-        if not (config.query or "").strip():
-            raise ConfigError("a database source needs it", file=config.path, key="query")
-        paging = config.pagination
-        if paging is None or paging.type == "none":
-            query = cls(config, variables, "", "", None)
-            query.text(0)
-            return query
-        if not paging.skip_key or not (paging.limit_max or paging.page_size):
-            raise ConfigError(
-                "a query is paged by skipKey and limitMax; without pagination it is streamed",
-                file=config.path, key="pagination",
-            )  # fmt: skip
-        size = paging.limit_max or paging.page_size
-        query = cls(config, variables, paging.limit_key or "", paging.skip_key, size)
-        if query.text(0) == query.text(size or 0):
-            raise ConfigError(
-                f"does not use {{{{ {paging.skip_key} }}}}: every page would be the first",
-                file=config.path, key="query",
-            )  # fmt: skip
-        return query
-
-    def text(self, skip: int) -> str:
-        """The SQL of the page that begins after `skip` records."""
-        values: dict[str, Any] = {"config": self.variables}
-        if self.page_size is not None:
-            values[self.skip_name] = skip
-            if self.limit_name:
-                values[self.limit_name] = self.page_size
-        return _render(self.config, self.config.query or "", values, "query")
 
 
 @dataclass(slots=True)
@@ -150,9 +101,18 @@ class _Position:
     skip: int = 0
     row: int = 0
     page: int = 0
+    #: Of the last of those rows, to notice that the query gives others by now.
+    trail: Sequence[str] = ()
 
-    def checkpoint(self) -> dict[str, int]:
-        return {"record": self.record, "skip": self.skip, "row": self.row, "page": self.page}
+    def checkpoint(self) -> dict[str, Any]:
+        return {
+            "record": self.record, "skip": self.skip, "row": self.row, "page": self.page,
+            "trail": list(self.trail),
+        }  # fmt: skip
+
+
+class _ChangedError(Exception):
+    """The rows of a query that were kept are not those that it gives by now."""
 
 
 @dataclass
@@ -161,7 +121,7 @@ class DatabaseSource:
 
     address: Address
     engine: Engine
-    query: _Query
+    query: Query
     limit: int | None
     log: logging.Logger
     _connection: Connection | None = field(default=None, init=False)
@@ -217,7 +177,7 @@ class DatabaseSource:
                 )
             last = mark
             at.skip += self.query.page_size
-            at.row = 0
+            at.row, at.trail = 0, ()
 
     def _is_enough(self, at: _Position) -> bool:
         return self.limit is not None and at.record >= self.limit
@@ -226,6 +186,23 @@ class DatabaseSource:
         """The records of one query that were not read before, page by page; moves `at`."""
         if self._is_enough(at):
             return
+        try:
+            yield from self._read_after(at)
+        except _ChangedError:
+            self.log.warning(
+                "%sthe rows have changed since the first %d were kept: they are read again, and "
+                "what comes twice is merged",
+                self._where(), at.row,
+            )  # fmt: skip
+            at.row, at.trail = 0, ()
+            yield from self._read_after(at)
+
+    def _read_after(self, at: _Position) -> Iterator[list[Row]]:
+        """As `_read`.
+
+        Raises:
+            _ChangedError: Before the first record: other rows were kept than those passed over.
+        """
         sql = self.query.text(at.skip)
         connection = self._connect()
         finished = False
@@ -237,22 +214,35 @@ class DatabaseSource:
                     raise SourceError(f"{self._where()}the query gives no rows. Write a SELECT")
                 columns = _columns(result, self._where())
                 special = self._special_columns(result)
+
+                def records_of(rows: Sequence[Any]) -> list[Row]:
+                    return [
+                        dict(zip(columns, convert_row(row, special), strict=True)) for row in rows
+                    ]
+
                 to_pass = at.row
+                passed: list[Any] = []
                 for chunk in result.partitions(PAGE_SIZE):
                     rows = chunk[to_pass:]
-                    to_pass = max(0, to_pass - len(chunk))
+                    if to_pass:
+                        passed = [*passed, *chunk[:to_pass]][-LENGTH:]
+                        to_pass = max(0, to_pass - len(chunk))
+                        last = trail_of(records_of(passed))[-len(at.trail) :]
+                        if not to_pass and last != tuple(at.trail):
+                            raise _ChangedError
                     if self.limit is not None:
                         rows = rows[: self.limit - at.record]
                     if not rows:
                         continue
-                    records: list[Row] = [
-                        dict(zip(columns, convert_row(row, special), strict=True)) for row in rows
-                    ]
+                    records = records_of(rows)
                     at.record += len(records)
                     at.row += len(records)
+                    at.trail = trail_of(records)
                     yield records
                     if self._is_enough(at):
                         return
+                if to_pass:
+                    raise _ChangedError
                 finished = True
         finally:
             self._drop_connection(finished=finished)
@@ -382,11 +372,3 @@ def _reason(err: Exception) -> str:
     lines = dict.fromkeys(text.splitlines())  # FreeTDS says everything twice
     line = " ".join(" ".join(lines).split()) or type(cause).__name__
     return line if len(line) <= _REASON_LENGTH else line[: _REASON_LENGTH - 3] + "..."
-
-
-def _render(config: SyncConfig, template: str, values: Mapping[str, Any], key: str) -> str:
-    render = compile_text(template, names=tuple(values), file=config.path, key=key)
-    try:
-        return render(values)
-    except RecordError as err:
-        raise ConfigError(str(err), file=config.path, key=key) from err

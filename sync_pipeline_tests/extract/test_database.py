@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import sqlite3
@@ -112,7 +113,9 @@ def test_a_page_larger_than_1000_is_read_in_pieces(tmp_path: Path) -> None:
     assert sum(page.requests for page in pages) == 2
 
 
-@pytest.mark.parametrize("keys", [{}, paging(700), paging(1500)], ids=["streamed", "700", "1500"])
+@pytest.mark.parametrize(
+    "keys", [{}, paging(700), paging(1003), paging(1500)], ids=["streamed", "700", "1003", "1500"]
+)
 def test_a_resume_goes_on_after_any_page(tmp_path: Path, keys: dict[str, Any]) -> None:
     fill(tmp_path, 3100)
     sync = config(tmp_path, **keys)
@@ -121,6 +124,30 @@ def test_a_resume_goes_on_after_any_page(tmp_path: Path, keys: dict[str, Any]) -
         rest = pages_of(sync, page.checkpoint)
         assert ids(pages[:kept]) + ids(rest) == list(range(3100))
         assert [again.number for again in rest] == [later.number for later in pages[kept:]]
+
+
+@pytest.mark.parametrize("keys", [{}, paging(1500)], ids=["streamed", "paged"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM item WHERE id = 0",
+        "DELETE FROM item WHERE id = 999",
+        "INSERT INTO item VALUES (-1, 'new')",
+        "DELETE FROM item WHERE id < 2200",
+        "DELETE FROM item",
+    ],
+)
+def test_a_resume_of_a_query_whose_rows_have_changed_loses_no_row(
+    tmp_path: Path, keys: dict[str, Any], change: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(tmp_path, 3100)
+    sync = config(tmp_path, **keys)
+    first = pages_of(sync)[0]
+    with closing(sqlite3.connect(tmp_path / "items.db")) as database, database:
+        database.execute(change)
+        left = [row for (row,) in database.execute("SELECT id FROM item ORDER BY id")]
+    assert ids(pages_of(sync, json.loads(json.dumps(first.checkpoint)))) == left
+    assert "the rows have changed since the first 1000 were kept" in caplog.text
 
 
 @settings(
@@ -243,14 +270,15 @@ def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:
 
 def test_what_was_read_is_yielded_before_the_error_that_ends_it(tmp_path: Path) -> None:
     fill(tmp_path, 1500)
-    query = "SELECT id, abs(CASE id WHEN 1200 THEN -9223372036854775808 ELSE id END) FROM item ORDER BY id"
+    query = "SELECT id, abs(CASE id WHEN 1200 THEN -9223372036854775808 ELSE id END) AS size FROM item ORDER BY id"
+    mended = "SELECT id, abs(id) AS size FROM item ORDER BY id"
     with closing(open_database_source(config(tmp_path, query=query), variables={})) as source:
         pages = source.fetch_pages()
         first = next(pages)
         assert len(first.records) == 1000
         with pytest.raises(SourceError, match="integer overflow"):
             next(pages)
-    rest = pages_of(config(tmp_path), first.checkpoint)
+    rest = pages_of(config(tmp_path, query=mended), first.checkpoint)
     assert ids(rest) == list(range(1000, 1500))
 
 

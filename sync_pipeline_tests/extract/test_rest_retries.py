@@ -130,7 +130,10 @@ def test_a_source_that_asks_to_wait_very_long_is_given_up():
     assert slept == []
 
 
-@pytest.mark.parametrize("value", ["", "nan", "inf", "1e999", "Mon, 99 Foo", None])
+@pytest.mark.parametrize(
+    "value",
+    ["", "nan", "inf", "1e999", "Mon, 99 Foo", f"Mon, 01 Jan 2026 00:00:00 +{10**15}", None],
+)
 def test_a_senseless_retry_after_is_none(value):
     assert read_retry_after(value, NOW) is None
 

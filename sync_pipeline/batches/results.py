@@ -31,7 +31,8 @@ CREATE TABLE IF NOT EXISTS results
 class BatchResult:
     """How the last attempt at a batch ended."""
 
-    status: Literal["done", "failed", "superseded"]
+    #: `waiting`: written, but entries that link to those of other batches are not published yet.
+    status: Literal["done", "waiting", "failed", "superseded"]
     counts: Counts
     #: Dagster run of the last attempt.
     run_id: str
@@ -94,12 +95,19 @@ def _open(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def unfinished_batches(spool: Spool, manifest: Manifest) -> Iterator[BatchRef]:
-    """The batches that were not finished well: failed, killed, or never begun."""
+    """The batches that were not finished well: failed, killed, or never begun; or not yet whole."""
     results = read_results(spool)
     for ref in manifest.batches:
         result = results.get(ref.key)
-        if result is None or result.status == "failed":
+        if result is None or result.status in ("failed", "waiting"):
             yield ref
+
+
+def waiting_batches(spool: Spool, manifest: Manifest) -> list[BatchRef]:
+    """The batches that have entries to publish once all batches are written."""
+    results = read_results(spool)
+    waiting = {key for key, result in results.items() if result.status == "waiting"}
+    return [ref for ref in manifest.batches if ref.key in waiting]
 
 
 @dataclass(frozen=True, slots=True)

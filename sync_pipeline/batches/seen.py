@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+
+from sync_pipeline.batches.layout import Spool
 
 COMMIT_RECORDS = 50_000
 #: Page cache of the table, in KiB; bounds the memory of one long transaction.
@@ -75,6 +77,18 @@ def count_keys(path: Path) -> int:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         (count,) = database.execute("SELECT COUNT(*) FROM seen").fetchone()
     return int(count)
+
+
+def are_fetched(spool: Spool, ids: Collection[str]) -> bool:
+    """Whether a record of a whole extraction asks for one of these entry ids.
+
+    As its `sys.Id`, or as its key: where that is the id, it is the same text.
+    """
+    with closing(sqlite3.connect(f"file:{spool.database}?mode=ro", uri=True)) as database:
+        query = "SELECT 1 FROM ids WHERE id IN (SELECT value FROM json_each(?)) LIMIT 1"
+        if database.execute(query, (json.dumps(list(ids)),)).fetchone():
+            return True
+    return sum(1 for _ in keys_not_in(spool.seen, ids)) < len(ids)
 
 
 def keys_not_in(path: Path, keys: Iterable[str]) -> Iterator[str]:

@@ -30,6 +30,8 @@ class Outcome:
     dead_letter: DeadLetter | None = None
     #: Field by field, before and after; for the preview.
     changes: tuple[Change, ...] = ()
+    #: Written, but not published yet: it links to an entry of a batch that is still to be written.
+    is_put_off: bool = False
     #: Why an entry that was written stays a draft although publishing was asked for; else "".
     publish_skipped: str = ""
     #: Further records that were merged into this entry.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sync_pipeline.errors import SpaceError
 from sync_pipeline.load.ledger import Ledger
@@ -25,7 +26,7 @@ class Slot:
     write: Future[Written] | None = None
     #: Still to be published before the outcome is final.
     publish: PublishItem | None = None
-    #: Its links lead to entries that are not there, maybe because they are still to be made.
+    #: Its links lead to entries that are not there, maybe because this batch is still to make them.
     is_put_off: bool = False
 
     @property
@@ -34,11 +35,34 @@ class Slot:
         return self.outcome is not None and self.publish is None
 
 
+def linked_ids(fields: Mapping[str, Any]) -> set[str]:
+    """Ids of all that the fields of an entry link to, rich text included."""
+    return set(_iterate_links(fields))
+
+
+def _iterate_links(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        sys = value.get("sys")
+        if isinstance(sys, Mapping) and sys.get("type") == "Link":
+            yield str(sys.get("id"))
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _iterate_links(item)
+
+
 class PublishQueue:
     """Publishes in the background; results are recorded in the caller's thread."""
 
-    def __init__(self, publisher: Publisher, index: TargetIndex, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        index: TargetIndex,
+        ledger: Ledger,
+        may_come: Callable[[Collection[str]], bool],
+    ) -> None:
         self._publisher = publisher
+        self._may_come = may_come
         self._index = index
         self._ledger = ledger
         self._executor = ThreadPoolExecutor(MAX_ACTIVE, thread_name_prefix="publish")
@@ -74,9 +98,26 @@ class PublishQueue:
     def finish(self) -> None:
         """`gather_all` when all entries of the batch are written: what was put off comes now."""
         self.gather_all()
-        self._waiting, self._put_off = self._put_off, []
+        for slot in self._put_off:
+            if self._waits_for_others(slot):
+                self._leave(slot)
+            else:
+                self._waiting.append(slot)
+        self._put_off = []
         self._is_all_written = True
         self.gather_all()
+
+    def _waits_for_others(self, slot: Slot) -> bool:
+        """Whether an entry links to one that is not there, and that another batch may bring."""
+        linked = linked_ids(slot.desired.fields)
+        missing = linked - self._index.find_ids(list(linked)).keys()
+        return bool(missing) and self._may_come(missing)
+
+    def _leave(self, slot: Slot) -> None:
+        """To be published when all batches are written; its note in the ledger stays."""
+        slot.publish = None
+        if slot.outcome is not None:
+            slot.outcome = replace(slot.outcome, is_put_off=True)
 
     def _submit(self) -> None:
         slots, self._waiting = self._waiting[:MAX_ITEMS], self._waiting[MAX_ITEMS:]
@@ -102,6 +143,9 @@ class PublishQueue:
             if result.is_unresolved and not self._is_all_written:
                 slot.is_put_off = True
                 self._put_off.append(slot)
+                continue
+            if result.is_unresolved and self._waits_for_others(slot):
+                self._leave(slot)
                 continue
             slot.outcome = with_publish(slot.outcome, result)
             slot.publish = None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -56,6 +56,12 @@ class UpsertOptions:
     #: Number of the extraction that the batch comes from (`Ledger.next_extraction`): keys that a
     #: later one has written are left alone. None: not a replay, nothing can be newer.
     extraction: int | None = None
+    #: Called with some writes at a time, before the first of them is sent. What it keeps tells
+    #: after a kill which entries this run has written.
+    before_writes: Callable[[Sequence[Intent]], None] = lambda _: None
+    #: Whether one of these entry ids is written by another batch, maybe later: an entry that links
+    #: to it while it is missing is put off then, and has not failed.
+    may_come: Callable[[Collection[str]], bool] = lambda _: False
 
 
 def upsert_entries(
@@ -64,8 +70,6 @@ def upsert_entries(
     desired: Iterable[DesiredEntry],
     options: UpsertOptions,
     ledger: Ledger,
-    *,
-    before_writes: Callable[[Sequence[Intent]], None] = lambda _: None,
 ) -> Iterator[Outcome]:
     """Create, patch, leave alone and publish entries, so that the space holds what is desired.
 
@@ -77,8 +81,6 @@ def upsert_entries(
         desired: The entries; read as they are needed.
         options: See there.
         ledger: The sync's memory over runs; a dry run only reads it.
-        before_writes: Called with some writes at a time, before the first of them is sent. What it
-            keeps tells after a kill which entries this run has written.
 
     Yields:
         One outcome for every desired entry, in their order.
@@ -87,7 +89,7 @@ def upsert_entries(
         SpaceError: The space refuses the whole run or stays unreachable. Outcomes of what was
             done before are yielded first; what was written is recorded.
     """
-    batch = _Batch(client, index, options, ledger, before_writes)
+    batch = _Batch(client, index, options, ledger)
     try:
         yield from batch.run(iter(desired))
     finally:
@@ -115,13 +117,11 @@ class _Batch:
         index: TargetIndex,
         options: UpsertOptions,
         ledger: Ledger,
-        before_writes: Callable[[Sequence[Intent]], None],
     ) -> None:
         self._client = client
         self._index = index
         self._options = options
         self._ledger = ledger
-        self._before_writes = before_writes
         self._writer = Writer(
             client,
             index.target,
@@ -131,7 +131,10 @@ class _Batch:
             owns_everything=options.publish == "all",
         )
         self._publishes = PublishQueue(
-            Publisher(client, follows_moves=options.publish == "all"), index, ledger
+            Publisher(client, follows_moves=options.publish == "all"),
+            index,
+            ledger,
+            options.may_come,
         )
         self._writes = ThreadPoolExecutor(options.concurrency, thread_name_prefix="write")
         self._seen_ids: set[str] = set()
@@ -306,7 +309,7 @@ class _Batch:
 
     def _send(self, jobs: list[tuple[Slot, WriteJob]]) -> None:
         is_wanted = self._writer.is_publish_wanted
-        self._before_writes(
+        self._options.before_writes(
             [
                 Intent(
                     slot.desired.key,

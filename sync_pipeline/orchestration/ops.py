@@ -6,7 +6,7 @@ would keep every output in memory (measured with Dagster 1.13; see docs/decision
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from sync_pipeline.batches.results import (
     partition_key,
     read_batch_progress,
     unfinished_batches,
+    waiting_batches,
 )
 from sync_pipeline.errors import SpoolError
 from sync_pipeline.memory import rss_mb
@@ -37,7 +38,7 @@ from sync_pipeline.orchestration.reporting import (
 from sync_pipeline.orchestration.steps import LOCATION, Step, failure, open_step, refuse_if_stopped
 from sync_pipeline.stages.drafts import publish_left_drafts
 from sync_pipeline.stages.fetch import fetch
-from sync_pipeline.stages.index import IndexRef, index
+from sync_pipeline.stages.index import IndexRef, find_indexes, index
 from sync_pipeline.stages.setting import Setting
 from sync_pipeline.stages.summary import summarize, summarize_replay, supersede_older_batches
 from sync_pipeline.stages.transform import Transformed, transform
@@ -159,7 +160,7 @@ def upsert_batch(
                 exit_code=1,
                 metadata=_remedy(step, batch) | metadata,
             )
-        _settle_partition(context, step, batch)
+        _settle(context, step, upserted)
         _show_progress(context, step)
         return dg.Output(upserted, metadata=metadata)
 
@@ -176,12 +177,14 @@ def summarize_run(
         key = setting.config.key
         if step.replay is None:
             _write_left_out(context, step)
+            _publish_put_off(context, step)
             publish_left_drafts(setting)
             summary = summarize(setting)
             for settled in supersede_older_batches(setting):
                 setting.log.info("%s: superseded by this run: %s", key, settled)
         else:
-            summary = summarize_replay(setting, upserted)
+            again = _publish_put_off(context, step, {item.batch for item in upserted})
+            summary = summarize_replay(setting, upserted, again)
         metadata = summary_metadata(summary)
         if not summary.dry_run:
             context.log_event(
@@ -208,7 +211,10 @@ def _write_left_out(context: dg.OpExecutionContext, step: Step) -> None:
     """
     setting = step.setting
     manifest = read_manifest(setting.spool)
-    left_out = list(unfinished_batches(setting.spool, manifest)) if manifest else []
+    if manifest is None:
+        return
+    waiting = waiting_batches(setting.spool, manifest)
+    left_out = [ref for ref in unfinished_batches(setting.spool, manifest) if ref not in waiting]
     if not left_out:
         return
     setting.log.warning(
@@ -216,18 +222,56 @@ def _write_left_out(context: dg.OpExecutionContext, step: Step) -> None:
         "finished; they are written here",
         setting.config.key, len(left_out),
     )  # fmt: skip
-    target = index(setting, left_out, name="left_out")
-    failures: list[Upserted] = []
-    for ref in left_out:
+    _write_here(context, step, left_out)
+
+
+def _publish_put_off(
+    context: dg.OpExecutionContext, step: Step, batches: Collection[str] | None = None
+) -> list[Upserted]:
+    """Publish what links to entries of other batches, now that all of them are written.
+
+    Args:
+        context: Of the step.
+        step: The step.
+        batches: Those that a backfill replayed; None: all of the extraction.
+    """
+    setting = step.setting
+    manifest = read_manifest(setting.spool)
+    waiting = waiting_batches(setting.spool, manifest) if manifest else []
+    chosen = [ref for ref in waiting if batches is None or ref.key in batches]
+    if not chosen:
+        return []
+    setting.log.info(
+        "%s: publishing entries of %d batches that link to entries of other batches",
+        setting.config.key, len(chosen),
+    )  # fmt: skip
+    return _write_here(context, step, chosen, are_others_written=True)
+
+
+def _write_here(
+    context: dg.OpExecutionContext,
+    step: Step,
+    refs: Sequence[BatchRef],
+    *,
+    are_others_written: bool = False,
+) -> list[Upserted]:
+    """Write batches within this step; red when one fails, after all were tried."""
+    setting = step.setting
+    targets = find_indexes(setting, refs)
+    done: list[Upserted] = []
+    for ref in refs:
         with _failed_partition(context, step, ref.key):
-            upserted = upsert(setting, transform(setting, ref), target)
+            upserted = upsert(
+                setting,
+                transform(setting, ref),
+                targets[ref.key],
+                are_others_written=are_others_written,
+            )
         _log_batch(step, upserted)
-        if upserted.failure:
-            _add_partition(context, step, ref.key)
-            failures.append(upserted)
-        else:
-            _settle_partition(context, step, ref.key)
+        _settle(context, step, upserted)
         _show_progress(context, step)
+        done.append(upserted)
+    failures = [upserted for upserted in done if upserted.failure]
     if failures:
         letters = [letter for upserted in failures for letter in upserted.dead_letters]
         raise failure(
@@ -236,6 +280,7 @@ def _write_left_out(context: dg.OpExecutionContext, step: Step) -> None:
             metadata={"failed_entries": failed_entries_table(letters[:LETTERS_SHOWN])}
             | _remedy(step, failures[0].batch),
         )
+    return done
 
 
 def _clean_up(instance: dg.DagsterInstance, setting: Setting) -> None:
@@ -281,6 +326,14 @@ def _add_partition(context: dg.OpExecutionContext, step: Step, batch: str) -> No
         name = partitions_name(step.setting.config.key)
         key = partition_key(step.setting.spool.spool_id, batch)
         context.instance.add_dynamic_partitions(name, [key])
+
+
+def _settle(context: dg.OpExecutionContext, step: Step, upserted: Upserted) -> None:
+    """Show as failed or not how a batch ended; one that waits for others stays as it is shown."""
+    if upserted.failure:
+        _add_partition(context, step, upserted.batch)
+    elif not upserted.put_off:
+        _settle_partition(context, step, upserted.batch)
 
 
 def _settle_partition(context: dg.OpExecutionContext, step: Step, batch: str) -> None:
@@ -339,6 +392,8 @@ def _log_batch(step: Step, upserted: Upserted) -> None:
         "failed": "failed",
     }
     counts = ", ".join(f"{getattr(upserted.counts, name):,} {text}" for name, text in shown.items())
+    if upserted.put_off:
+        counts += f", {upserted.put_off:,} to publish when the others are written"
     step.setting.log.info(
         "%s: %s, %d of %d batches: %s, %.0f records/s, %.0f MB%s",
         step.setting.config.key, upserted.batch, progress.ended, progress.batches,

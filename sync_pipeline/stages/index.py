@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sync_pipeline.batches.layout import ensure_disk_space
 from sync_pipeline.batches.reading import read_batch, read_keys
@@ -16,6 +17,8 @@ from sync_pipeline.transform import Mapper
 
 #: Keys held by several entries that are named in the log.
 DUPLICATES_NAMED = 20
+#: Names the index for batches of which this run has none.
+REST = "rest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ def index(setting: Setting, batches: Sequence[BatchRef], *, name: str = "") -> I
     """
     ensure_disk_space(setting.spool.root)
     target = read_target_model(setting)
-    path = setting.spool.root / ".".join(filter(None, ("index", setting.run_id, name, "sqlite")))
+    path = _path(setting, name)
     mapping = run_mapping(setting)
     asked_before = mapping.lookup.requests
     with open_client(setting) as client:
@@ -67,6 +70,29 @@ def index(setting: Setting, batches: Sequence[BatchRef], *, name: str = "") -> I
             setting.config.key, found.key, found.kept_id, ", ".join(found.other_ids),
         )  # fmt: skip
     return IndexRef(str(path), setting.run_id, summary.entries, requests, summary.strategy)
+
+
+def find_indexes(setting: Setting, batches: Sequence[BatchRef]) -> dict[str, IndexRef]:
+    """The indexes to write some batches with, by batch key: what this run has, or a new one.
+
+    For a batch that this run has written, only the index that it has kept up to date will do:
+    collections lag behind writes by seconds.
+    """
+    found: dict[str, IndexRef] = {}
+    for batch in batches:
+        path = next(filter(Path.exists, (_path(setting, name) for name in (batch.key, ""))), None)
+        if path is not None:
+            found[batch.key] = IndexRef(str(path), setting.run_id, 0, 0, "own")
+    missing = [batch for batch in batches if batch.key not in found]
+    if missing:
+        name = missing[0].key if len(missing) == 1 else REST
+        fresh = index(setting, missing, name=name)
+        found |= dict.fromkeys((batch.key for batch in missing), fresh)
+    return found
+
+
+def _path(setting: Setting, name: str) -> Path:
+    return setting.spool.root / ".".join(filter(None, ("index", setting.run_id, name, "sqlite")))
 
 
 def _records(batches: Sequence[BatchRef]) -> int:

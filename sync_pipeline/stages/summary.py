@@ -82,7 +82,9 @@ def summarize_spool(
         dry_run=not manifest.run["apply"],
         batches=len(results),
         failed_batches=tuple(
-            key for key, result in results.items() if result is None or result.status == "failed"
+            key
+            for key, result in results.items()
+            if result is None or result.status in ("failed", "waiting")
         ),
         counts=counts,
         duration_s=max(((now or last) - started).total_seconds(), 0.0),
@@ -106,17 +108,29 @@ def summarize_interrupted(sync_key: str, spool: Spool) -> RunSummary:
     )
 
 
-def summarize_replay(setting: Setting, upserted: Sequence[Upserted]) -> RunSummary:
-    """What a backfill did, without the batches that other runs did before it."""
+def summarize_replay(
+    setting: Setting, upserted: Sequence[Upserted], again: Sequence[Upserted] = ()
+) -> RunSummary:
+    """What a backfill did, without the batches that other runs did before it.
+
+    Args:
+        setting: The run.
+        upserted: The batches that it replayed.
+        again: Those of them that it took up again, to publish what links to other batches.
+    """
     facts = read_run_facts(setting.spool)
+    counts = sum((item.counts for item in upserted), Counts())
     return RunSummary(
         sync_key=setting.config.key,
         mode=str(facts["options"]["mode"]),
         dry_run=not setting.options.apply,
         batches=len(upserted),
         failed_batches=tuple(item.batch for item in upserted if item.failure),
-        counts=sum((item.counts for item in upserted), Counts()),
-        duration_s=sum(item.duration_s for item in upserted),
+        counts=counts.with_(
+            published=counts.published + sum(item.counts.published for item in again),
+            requests=counts.requests + sum(item.counts.requests for item in again),
+        ),
+        duration_s=sum(item.duration_s for item in (*upserted, *again)),
         peak_rss_mb=peak_rss_mb(),
     )
 

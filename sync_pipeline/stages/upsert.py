@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sync_pipeline.batches.layout import disk_errors, ensure_disk_space
+from sync_pipeline.batches.manifest import read_manifest
 from sync_pipeline.batches.reading import (
     cut_torn_line,
     read_dead_letters,
@@ -19,6 +21,7 @@ from sync_pipeline.batches.reading import (
     write_lines,
 )
 from sync_pipeline.batches.results import BatchResult, read_result, read_run_facts, write_result
+from sync_pipeline.batches.seen import are_fetched
 from sync_pipeline.errors import SyncPipelineError
 from sync_pipeline.load.client import SpaceClient
 from sync_pipeline.load.index import open_index
@@ -50,6 +53,8 @@ class Upserted:
     counts: Counts
     #: Written, but not published because somebody else's unpublished changes are on the entry.
     publish_skipped: int
+    #: Written, but not published yet, for they link to entries of other batches.
+    put_off: int
     #: The first of them; all are in the spool.
     dead_letters: tuple[DeadLetter, ...]
     #: "" where the batch is done; else why it counts as failed.
@@ -57,7 +62,13 @@ class Upserted:
     duration_s: float
 
 
-def upsert(setting: Setting, transformed: Transformed, index_ref: IndexRef) -> Upserted:
+def upsert(
+    setting: Setting,
+    transformed: Transformed,
+    index_ref: IndexRef,
+    *,
+    are_others_written: bool = False,
+) -> Upserted:
     """Write and publish what a batch asks for, or in a dry run only say what would happen.
 
     What another run mapped or indexed is mapped and indexed again first: a re-executed step meets
@@ -65,6 +76,14 @@ def upsert(setting: Setting, transformed: Transformed, index_ref: IndexRef) -> U
 
     Idempotent: what an earlier attempt already wrote is found unchanged, and is published if that
     was left to do.
+
+    Args:
+        setting: The run.
+        transformed: The batch, mapped.
+        index_ref: What the space holds.
+        are_others_written: No other batch is still to be written, so a link to an entry that is not
+            there is broken. Else the entry that has it is put off, if a record of another batch is
+            about the missing one.
 
     Raises:
         SpaceError: The space refuses everything (401, 403) or stays down. What was written until
@@ -82,7 +101,7 @@ def upsert(setting: Setting, transformed: Transformed, index_ref: IndexRef) -> U
             try:
                 ensure_disk_space(setting.spool.root)
                 with disk_errors(setting.spool.root):
-                    _write(setting, client, transformed, index_ref, tally)
+                    _write(setting, client, index_ref, tally, are_others_written=are_others_written)
             finally:
                 tally.requests += client.requests
     except SyncPipelineError as error:
@@ -95,23 +114,18 @@ def upsert(setting: Setting, transformed: Transformed, index_ref: IndexRef) -> U
 def _write(
     setting: Setting,
     client: SpaceClient,
-    transformed: Transformed,
     index_ref: IndexRef,
     tally: _Tally,
+    *,
+    are_others_written: bool,
 ) -> None:
-    batch, spool = transformed.batch.key, setting.spool
+    batch, spool = tally.batch, setting.spool
     facts = read_run_facts(spool)
     publish = setting.options.publish
     # `stages.drafts` asks the file what was published here, as collections lag behind.
     in_memory = facts["options"]["mode"] == "regular" and publish != "all"
     if publish == "all" and not setting.options.apply:
         publish = "changed"  # drafts are counted once, by `stages.drafts`, as no batch takes them
-    options = UpsertOptions(
-        apply=setting.options.apply,
-        publish=publish,
-        concurrency=setting.options.concurrency,
-        extraction=facts["extraction"],
-    )
     with (
         open_index(Path(index_ref.path), in_memory=in_memory) as target_index,
         open_sync_ledger(setting) as ledger,
@@ -124,12 +138,27 @@ def _write(
                 done.writelines(json.dumps(asdict(intent)) + "\n" for intent in intents)
                 done.flush()  # what the system has survives a kill of this process
 
-            for outcome in upsert_entries(
-                client, target_index, desired, options, ledger, before_writes=note
-            ):
+            options = UpsertOptions(
+                apply=setting.options.apply,
+                publish=publish,
+                concurrency=setting.options.concurrency,
+                extraction=facts["extraction"],
+                before_writes=note,
+                may_come=_find_may_come(setting, are_others_written=are_others_written),
+            )
+            for outcome in upsert_entries(client, target_index, desired, options, ledger):
                 tally.add(outcome)
                 if setting.options.apply and (line := _line_of(outcome)):
                     done.write(json.dumps(line) + "\n")
+
+
+def _find_may_come(
+    setting: Setting, *, are_others_written: bool
+) -> Callable[[Collection[str]], bool]:
+    manifest = read_manifest(setting.spool)
+    if are_others_written or manifest is None or len(manifest.batches) < 2:
+        return lambda _: False
+    return partial(are_fetched, setting.spool)
 
 
 def _line_of(outcome: Outcome) -> dict[str, Any] | None:
@@ -150,15 +179,15 @@ class _Tally:
         self._setting = setting
         self._redact = build_letter_redactor(setting)
         self._transformed = transformed
-        self._batch = transformed.batch.key
+        self.batch = transformed.batch.key
         spool = setting.spool
-        self._previous = read_result(spool, self._batch)
-        self._earlier = {line["key"]: line for line in read_lines(spool.outcomes(self._batch))}
-        self.letters = list(read_dead_letters(spool.mapping_failures(self._batch)))
+        self._previous = read_result(spool, self.batch)
+        self._earlier = {line["key"]: line for line in read_lines(spool.outcomes(self.batch))}
+        self.letters = list(read_dead_letters(spool.mapping_failures(self.batch)))
         self.requests = transformed.space_requests
         self._now: Counter[str] = Counter()
         self._overall: Counter[str] = Counter()
-        self._skipped = 0
+        self._skipped = self._put_off = 0
 
     def add(self, outcome: Outcome) -> None:
         self._now[outcome.action] += 1
@@ -175,6 +204,7 @@ class _Tally:
         self._overall[action] += 1
         self._overall["published"] += published
         self._skipped += bool(outcome.publish_skipped)
+        self._put_off += outcome.is_put_off
         if outcome.dead_letter is not None:
             self.letters.append(self._redact(outcome.dead_letter))
 
@@ -214,26 +244,32 @@ class _Tally:
         broke_off = any(letter.ordinal < 0 for letter in self.letters)
         is_failed = broke_off or counts.failed > setting.options.max_failed_entries
         failure = self._reason(counts.failed) if is_failed else ""
-        write_lines(spool.dead_letters(self._batch), (asdict(letter) for letter in self.letters))
+        waits = (
+            f"{self._put_off:,} entries link to entries of other batches and are not published yet"
+            if self._put_off
+            else ""
+        )
+        write_lines(spool.dead_letters(self.batch), (asdict(letter) for letter in self.letters))
         seconds = time.monotonic() - started
         write_result(
             spool,
-            self._batch,
+            self.batch,
             BatchResult(
-                status="failed" if is_failed else "done",
+                status="failed" if is_failed else "waiting" if waits else "done",
                 counts=overall,
                 run_id=setting.run_id,
                 finished_at=setting.clock().isoformat(timespec="milliseconds"),
-                reason=failure,
+                reason=failure or waits,
                 attempts=self._previous.attempts + 1 if self._previous else 1,
                 duration_s=seconds,
                 peak_rss_mb=peak_rss_mb(),
             ),
         )
         return Upserted(
-            batch=self._batch,
+            batch=self.batch,
             counts=counts,
             publish_skipped=self._skipped,
+            put_off=self._put_off,
             dead_letters=tuple(self.letters[:LETTERS_SHOWN]),
             failure=failure,
             duration_s=seconds,

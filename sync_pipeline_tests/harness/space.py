@@ -42,6 +42,7 @@ PRODUCT: dict[str, Any] = {
             "validations": [{"in": ["A", "B", "C"]}],
         },
         {"id": "tags", "name": "Tags", "type": "Array", "items": {"type": "Symbol"}},
+        {"id": "parent", "name": "Parent", "type": "Link", "linkType": "Entry"},
     ],
 }
 

@@ -51,6 +51,11 @@ def field_part(field_name: str) -> str:
     return field_name.removesuffix("[]").split(".", 1)[0].removesuffix("[]")
 
 
+def is_entry_id(field_name: str) -> bool:
+    """Whether a rule maps the id of the entry."""
+    return field_name.strip().casefold() == "sys.id"
+
+
 def _content_type(config: SyncConfig) -> Iterator[Finding]:
     if not _RESOURCE_ID.fullmatch(config.content_type):
         message = "is not an id of a content type: 1 to 64 letters, digits, `-`, `_` or `.`"
@@ -65,7 +70,7 @@ def _key_field(config: SyncConfig) -> Iterator[Finding]:
     if any(is_template(name) for name in names):
         return
     fields = list(dict.fromkeys(field_part(name) for name in names))
-    if config.key_field_id not in fields:
+    if config.key_field_id not in fields and not any(map(is_entry_id, names)):
         guess = nearest(config.key_field_id, fields)
         hint = f"did you mean `{guess}`?" if guess else f'add "{config.content_key_field}" to it'
         message = f"the key field `{config.key_field_id}` is not in `mapping`; {hint}"

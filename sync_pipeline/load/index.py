@@ -26,12 +26,13 @@ from sync_pipeline.load.paging import (
     read_query,
 )
 from sync_pipeline.load.target_index import (
+    ENTRY_ID,
     INSERT,
     TargetIndex,
     connect,
     create_schema,
     entry_params,
-    key_of_fields,
+    key_of_entry,
     key_path,
     open_index,
     read_existing,
@@ -89,7 +90,7 @@ def build_index(
         target: Content type and locales.
         mapped_fields: (field, locale) pairs that the mapping may write; all locales of the fields
             are kept.
-        key_field: Id of the field that entries are matched by.
+        key_field: Id of the field that entries are matched by, or `sys.id`.
         path: Replaced when the index is complete.
         keys: The keys of the run's records, where they are known; iterated once at most.
         key_count: About how many they are.
@@ -99,7 +100,7 @@ def build_index(
         SpaceError: The space refuses us or cannot be reached.
         SpoolError: The file cannot be written.
     """
-    field_ids = {key_field, *(field_id for field_id, _ in mapped_fields)}
+    field_ids = {key_field, *(field_id for field_id, _ in mapped_fields)} - {ENTRY_ID}
     before = client.requests
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
@@ -140,7 +141,7 @@ class _Writer:
         rows = []
         for body in items:
             entry = read_existing(body, self.field_ids)
-            key = key_of_fields(self.target, self.key_field, entry.fields)
+            key = key_of_entry(self.target, self.key_field, entry)
             rows.append(write_row(entry, key))
         self.connection.execute("BEGIN")
         self.connection.executemany(INSERT, rows)

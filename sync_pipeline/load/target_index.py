@@ -30,6 +30,8 @@ from sync_pipeline.model import (
     canonical_key,
 )
 
+#: The key field of a sync whose entries are matched by their ids.
+ENTRY_ID = "sys.id"
 _BUSY_TIMEOUT_S = 60.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -182,7 +184,7 @@ class TargetIndex:
 
     def key_of(self, entry: ExistingEntry) -> str | None:
         """The canonical key of an entry, None where its key field is empty."""
-        return key_of_fields(self.target, self.key_field, entry.fields)
+        return key_of_entry(self.target, self.key_field, entry)
 
     def _select(
         self, columns: str, by: str, values: Collection[str], order: str = ""
@@ -270,6 +272,8 @@ def key_path(target: TargetModel, key_field: str) -> str | None:
 
     Text and Object fields know no equality, and dates have many spellings.
     """
+    if key_field == ENTRY_ID:
+        return ENTRY_ID
     field = target.content_type.field(key_field)
     if field is None or field.type not in _FILTERABLE:
         return None
@@ -293,11 +297,11 @@ def read_existing(body: Mapping[str, Any], field_ids: Collection[str]) -> Existi
     )
 
 
-def key_of_fields(
-    target: TargetModel, key_field: str, fields: Mapping[str, Mapping[str, Any]]
-) -> str | None:
+def key_of_entry(target: TargetModel, key_field: str, entry: ExistingEntry) -> str | None:
     """The canonical key of an entry, None where it has none."""
-    value = (fields.get(key_field) or {}).get(target.default_locale)
+    if key_field == ENTRY_ID:
+        return entry.id
+    value = (entry.fields.get(key_field) or {}).get(target.default_locale)
     field = target.content_type.field(key_field)
     if field is not None and field.type == "Date" and isinstance(value, str):
         return canonical_date(value) or None

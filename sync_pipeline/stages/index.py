@@ -10,6 +10,7 @@ from sync_pipeline.batches.layout import ensure_disk_space
 from sync_pipeline.batches.reading import read_batch, read_keys
 from sync_pipeline.batches.seen import count_keys
 from sync_pipeline.load.index import build_index
+from sync_pipeline.load.target_index import ENTRY_ID
 from sync_pipeline.model import BatchRef
 from sync_pipeline.stages.lookup import run_mapping
 from sync_pipeline.stages.setting import Setting, add_requests, open_client, read_target_model
@@ -56,7 +57,7 @@ def index(setting: Setting, batches: Sequence[BatchRef], *, name: str = "") -> I
             client,
             target,
             mapping.mapper.mapped_fields,
-            setting.config.key_field_id,
+            ENTRY_ID if mapping.mapper.matches_by_id else setting.config.key_field_id,
             path,
             keys=_keys(setting, mapping.mapper, batches),
             key_count=min(count_keys(setting.spool.seen), _records(batches)),

@@ -26,12 +26,14 @@ class Mapper:
     Attributes:
         mapped_fields: Every (field, locale) that this mapping may set.
         maps_ids: Whether records choose their `sys.Id` beside a key.
+        matches_by_id: Whether `sys.Id` is the key itself.
         target: The content type and locales that it was compiled for.
     """
 
     def __init__(self, plan: Plan, variables: Mapping[str, str]) -> None:
         self.mapped_fields = plan.mapped_fields
         self.maps_ids = plan.chosen_id is not None
+        self.matches_by_id = plan.key.is_entry_id
         self.target = plan.target
         self._plan = plan
         fields = plan.target.content_type.fields

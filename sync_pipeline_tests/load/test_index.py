@@ -134,6 +134,21 @@ def test_mapped_ids_are_looked_up_too(client: SpaceClient, space: SpaceState, pa
         assert index.find_ids(["e03000", "e00001", "nope"]).keys() == {"e03000", "e00001"}
 
 
+def test_ids_may_be_the_keys(client: SpaceClient, space: SpaceState, path: Path) -> None:
+    fill(space, 2500)
+    space.add_entry("other", {"sku": {"en-US": "e00002"}})
+    built = Built(client, path, key_field="sys.id", keys=["e00002", "gone"], key_count=2)
+    assert built.summary.strategy == "lookups"
+    with built.open() as index:
+        assert [entry.id for entry in index.entries()] == ["e00002"]
+        found = index.find("e00002")
+        assert found is not None
+        assert found.id == "e00002"
+        index.refresh(client, keys=["e00003"])
+        assert index.find("e00003") is not None
+        assert "sys.id" not in index.field_ids
+
+
 def test_a_text_key_cannot_be_asked_for(client: SpaceClient, space: SpaceState, path: Path) -> None:
     fill(space, 3000)
     assert Built(client, path, "body", keys=["x"], key_count=1).summary.strategy == "whole"

@@ -131,10 +131,12 @@ def test_a_second_run_of_the_same_data_changes_nothing(
     assert (summary.counts.created, summary.counts.updated) == (0, 0)
 
 
-def change_mapping(config: Path, mapping: dict[str, str]) -> None:
+def change_mapping(config: Path, mapping: dict[str, str], key_field: str = "sku") -> None:
     values = yaml.safe_load(config.read_text(encoding="utf-8"))
-    values["mapping"] = {"sku": "{{ row.sku }}", **mapping}
-    config.write_text(yaml.safe_dump(values), encoding="utf-8")
+    if key_field == "sku":
+        mapping = {"sku": "{{ row.sku }}", **mapping}
+    changed = {**values, "mapping": mapping, "contentKeyField": key_field}
+    config.write_text(yaml.safe_dump(changed), encoding="utf-8")
 
 
 CONTESTED = [
@@ -188,3 +190,29 @@ def test_templates_ask_the_space_once_a_run_whatever_the_batches(
     assert names == {"A": "false", "B": "true", "C": "true"}
     reads = [space.short(request) for request in space.requests if request.method == "GET"]
     assert reads.count("/entries") == 2  # the index and the look-up
+
+
+@pytest.mark.parametrize("key_field", ["sys.Id", "grade"], ids=["stated", "only mapped"])
+def test_entries_are_matched_by_id_where_only_sys_id_is_mapped(
+    config: Path,
+    begin: Callable[[TestedSpace, RunOptions], Setting],
+    source: RowSource,
+    space_of_session: SpaceServer,
+    key_field: str,
+) -> None:
+    """Not by the key field, which would hand the record the entry of somebody else."""
+    change_mapping(config, {"sys.Id": "{{ row.id }}", "name": "{{ row.name }}"}, key_field)
+    source.rows = [{"id": "A", "name": "new"}, {"id": "c", "name": "new"}, {"id": "A", "name": "x"}]
+    ends = []
+    for options in MODES:
+        space = space_of_session.new_space()
+        fill(space)
+        space.put_entry("a", {"sku": "E", "grade": "A", "name": "an editor's"})
+        summary = run_stages(begin(space, options))
+        names = {e["sys"]["id"]: e["fields"]["name"]["en-US"] for e in space.raw_entries()}
+        ends.append((names, fates(summary)))
+        before = space.versions()
+        run_stages(begin(space, options))
+        assert space.versions() == before
+    assert all(end == ends[0] for end in ends[1:])
+    assert ends[0][0] == {"A": "new", "a": "an editor's", "b": "before", "c": "new"}

@@ -8,6 +8,7 @@ been rewritten so that methods, loops and `~` go through the bounded forms of `s
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from inspect import signature
 
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.environment import Environment
@@ -219,6 +220,7 @@ class _Rewriter(NodeTransformer):
 
     def visit_Filter(self, node: nodes.Filter) -> nodes.Node:  # noqa: N802
         self._check_filter(node.name)
+        self._check_arguments(node)
         return self.generic_visit(node)
 
     def visit_Test(self, node: nodes.Test) -> nodes.Node:  # noqa: N802
@@ -244,6 +246,7 @@ class _Rewriter(NodeTransformer):
         call = nodes.Filter(
             first, name, rest, node.kwargs, node.dyn_args, node.dyn_kwargs, lineno=node.lineno
         )
+        self._check_arguments(call)
         return self.generic_visit(call)
 
     def _check_filter(self, name: str) -> None:
@@ -253,6 +256,22 @@ class _Rewriter(NodeTransformer):
             what = "function" if "." in name else "filter"
             known = [known for known in self._environment.filters if known[0].isalpha()]
             raise TemplateProblem(f'unknown {what} "{name}"{did_you_mean(name, known)}')
+
+    def _check_arguments(self, node: nodes.Filter) -> None:
+        """Refuse a call that fails whatever the values are: too few arguments, or too many."""
+        if node.dyn_args is not None or node.dyn_kwargs is not None:
+            return
+        function = self._environment.filters[node.name]
+        passed = 1 + hasattr(function, "jinja_pass_arg")
+        try:
+            found = signature(function)
+        except ValueError:  # some built-in functions do not tell theirs
+            return
+        named = {str(keyword.key): None for keyword in node.kwargs}
+        try:
+            found.bind(*[None] * (passed + len(node.args)), **named)
+        except TypeError as err:
+            raise TemplateProblem(f"{node.name}: {err}") from err
 
     def _check_method(self, target: nodes.Getattr) -> None:
         name = target.attr

@@ -20,12 +20,19 @@ from sync_pipeline.batches.layout import list_folders, list_spools
 from sync_pipeline.batches.reading import read_dead_letters
 from sync_pipeline.batches.results import FailedBatch
 from sync_pipeline.commands.display import print_problem
-from sync_pipeline.commands.running import DONE, SOME_FAILED, WRONG_USAGE, find_config, prepare
+from sync_pipeline.commands.running import (
+    COULD_NOT_RUN,
+    DONE,
+    SOME_FAILED,
+    WRONG_USAGE,
+    find_config,
+    prepare,
+)
 from sync_pipeline.config.environment import Environment, find_project_dir, read_environment
 from sync_pipeline.config.loading import LoadedConfigs
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.schema import build_json_schema
-from sync_pipeline.errors import UsageError
+from sync_pipeline.errors import AccessError, UsageError
 from sync_pipeline.model import DeadLetter, utc_now
 from sync_pipeline.stages.checking import load_sound_configs
 from sync_pipeline.stages.lookup import compile_run_mapping
@@ -126,10 +133,14 @@ def _print_failed(found: Sequence[tuple[str, FailedBatch, list[DeadLetter]]]) ->
 
 
 def check_configs(key: str | None, *, online: bool) -> int:
-    """Validate config files and templates; online also against the content types, with samples."""
+    """Validate config files and templates; online also against the content types, with samples.
+
+    A space that cannot be asked costs only the files that name it; exit code 3 if that is all.
+    """
     environment = read_environment(os.environ, find_project_dir(Path.cwd()))
     loaded = _chosen(load_sound_configs(environment.configs_dir), key)
     problems: dict[str, str] = {name: str(error) for name, error in loaded.errors.items()}
+    unanswered: set[str] = set()
     for name, config in loaded.configs.items():
         try:
             _check_automation(config)
@@ -137,6 +148,9 @@ def check_configs(key: str | None, *, online: bool) -> int:
                 problems.update(_check_online(config))
         except UsageError as error:
             problems[name] = str(error)
+        except AccessError as error:
+            problems[name] = str(error)
+            unanswered.add(name)
     for name in sorted({*loaded.configs, *loaded.errors}):
         if name in problems:
             print_problem(f"✗ {name}: {problems[name]}")
@@ -146,7 +160,9 @@ def check_configs(key: str | None, *, online: bool) -> int:
     if not loaded.configs and not loaded.errors:
         print_problem(f"{environment.configs_dir} holds no config file (*.yaml).")
         return WRONG_USAGE
-    return WRONG_USAGE if problems else DONE
+    if problems.keys() - unanswered:
+        return WRONG_USAGE
+    return COULD_NOT_RUN if unanswered else DONE
 
 
 def _chosen(loaded: LoadedConfigs, key: str | None) -> LoadedConfigs:

@@ -257,6 +257,20 @@ def test_check_online_runs_the_samples_of_the_file(project: Project, capsys: Cap
     assert "stock" in ended.err
 
 
+def test_check_online_goes_on_where_a_space_cannot_be_asked(
+    project: Project, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write_config("z-broken", batchSize=0)
+    monkeypatch.setenv("CONTENTFUL_ENVIRONMENT_ID", "elsewhere")
+    ended = call(capsys, "check", "--online")
+    assert ended.code == 2
+    assert f"✗ {project.key}: " in ended.err
+    assert "elsewhere" in ended.err
+    assert "✗ z_broken: " in ended.err
+    (project.configs / "z-broken.yaml").unlink()
+    assert call(capsys, "check", "--online").code == 3
+
+
 def test_check_of_an_empty_folder_says_so(project: Project, capsys: Capsys) -> None:
     (project.configs / f"{project.key}.yaml").unlink()
     ended = call(capsys, "check")

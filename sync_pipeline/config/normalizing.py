@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_orig
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from sync_pipeline.config.model import SyncConfig
+from sync_pipeline.config.model import MappingRule, PreMapping, SyncConfig
 from sync_pipeline.config.problems import Place, Problem
 from sync_pipeline.config.suggestions import OTHER_NAMES, did_you_mean, fold, nearest, shorten
 from sync_pipeline.config.yaml_reading import Broken, Node, Scalar
@@ -170,7 +170,9 @@ def _value(node: Node, annotation: Any, loc: Loc, report: Report) -> Any:
 
 def _sequence(node: Node, item: Any, loc: Loc, report: Report) -> Any:
     if not isinstance(node.value, list):
-        return _wrong_kind(node, "a list", loc, report)
+        is_rule = item in (MappingRule, PreMapping)
+        expected = "names with templates, or a list of rules" if is_rule else "a list"
+        return _wrong_kind(node, expected, loc, report)
     values = []
     for i, child in enumerate(node.value):
         here = (*loc, i)

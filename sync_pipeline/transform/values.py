@@ -33,6 +33,9 @@ _URN = re.compile(r"crn:[^:\s]*:::content:spaces/[^/\s]+(?:/environments/[^/\s]+
 _SHOWN = 40
 #: Digits that always stay below MAX_INTEGER.
 _SAFE_DIGITS = 15
+#: What a JSON text may hold that no JSON can: halves of characters, NaN, infinity by its name or by
+#: its size. Seldom there, and then mostly harmless.
+_NO_JSON = re.compile(r"[\ud800-\udfff]|\\u[dD]|NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{300}")
 #: JSON of nothing, as `tojson` puts it out: no id and no item.
 _NULL = "null"
 _decode_json = json.JSONDecoder().decode
@@ -155,6 +158,25 @@ def _object(text: str) -> Any:
         return None
     if not isinstance(value, dict | list):
         _mismatch(text, "a JSON object")
+    return _checked_json(value, text)
+
+
+def _rich_text(text: str) -> Any:
+    return _checked_json(read_rich_text(text), text)
+
+
+def _checked_json(value: Any, text: str) -> Any:
+    """The value read from a text, unless it cannot be written as JSON."""
+    if _NO_JSON.search(text):
+        try:
+            json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        except ValueError:  # UnicodeEncodeError is one
+            raise RecordError(
+                "the text holds a number that is infinite or none, or half of a surrogate pair",
+                error_id="TypeMismatch",
+            ) from None
+        except RecursionError:
+            _mismatch(text, "JSON that is nested less deep")
     return value
 
 
@@ -295,7 +317,7 @@ def _show(text: str) -> str:
 _CONVERTERS: Mapping[str, Converter] = {
     "Symbol": _symbol,
     "Text": _text,
-    "RichText": read_rich_text,
+    "RichText": _rich_text,
     "Integer": _integer,
     "Number": _number,
     "Boolean": _boolean,

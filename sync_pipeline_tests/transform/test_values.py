@@ -92,6 +92,24 @@ def test_a_value_is_typed_by_its_field(field: str, value: Any, typed: Any) -> No
     assert type(found) is type(typed)
 
 
+def document(data: str) -> str:
+    """JSON of a rich text of one line."""
+    return f'{{"nodeType": "document", {data}, "content": [{{"nodeType": "hr", "data": {{}}, "content": []}}]}}'
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "typed"),
+    [
+        ("data", '{"a": "\\ud83d\\ude00", "b": "1e999 NaN"}', {"a": "😀", "b": "1e999 NaN"}),
+        ("data", '{"a": 1e300}', {"a": 1e300}),
+        ("data", f'{{"a": {"9" * 400}}}', {"a": int("9" * 400)}),
+    ],
+    ids=["pair", "large", "long"],
+)
+def test_what_only_looks_like_no_json_is_taken(field: str, value: Any, typed: Any) -> None:
+    assert map_value(field, value) == typed
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -144,6 +162,13 @@ def test_what_types_to_nothing_is_absent(field: str, value: Any) -> None:
         ("data", "7", "TypeMismatch", "not a JSON object"),
         ("data", '{"a": NaN}', "TypeMismatch", "not a JSON object"),
         ("data", "[" * 100_000, "TypeMismatch", "not a JSON object"),
+        ("data", '{"a": 1e999}', "TypeMismatch", "a number that is infinite"),
+        ("data", f'{{"a": [{"9" * 400}.0]}}', "TypeMismatch", "a number that is infinite"),
+        ("data", '{"a": "\\ud800"}', "TypeMismatch", "half of a surrogate pair"),
+        ("data", {"a": "\udfff"}, "TypeMismatch", "half of a surrogate pair"),
+        ("body", "x\ud800", "TypeMismatch", "half of a surrogate pair"),
+        ("body", document('"data": {"x": NaN}'), "TypeMismatch", "infinite or none"),
+        ("body", document('"data": {"x": "\\uD800"}'), "TypeMismatch", "half of a surrogate pair"),
         ("brand", "b 1", "InvalidId", "cannot be an id"),
         ("brand", "x" * 65, "InvalidId", "cannot be an id"),
         ("brand", link("b1", "Asset"), "TypeMismatch", "a link to an entry"),

@@ -6,6 +6,9 @@ the lock, and sleeps until its slot has come, so waiting costs nobody else anyth
     now ──┬──────┬──────┬──────┬─►
         taken  taken   mine   next
 
+Who wakes up late notes when it really sent, and the request that is N later keeps its distance from
+that: a busy machine would else send N + 1 within a second.
+
 The clock is the monotonic one, which all processes of a machine share and which no time server
 moves. What a reboot or a damaged file leaves behind is recognized and dropped.
 """
@@ -14,13 +17,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -32,14 +36,23 @@ from sync_pipeline.errors import EnvironmentVariableError
 #: Share of the allowed rate that is used. The rest absorbs jitter on the way: N + 1 evenly paced
 #: requests then span a little more than a second, whatever window the server counts in.
 USED_SHARE = 0.975
+#: What N + 1 requests span at the least, in seconds at N a second, however late one of them was.
+_LEAST_SPAN = 1.02
+#: Lateness that is noted; less is lost in the margin.
+_LATE_S = 0.002
+#: Above that many a second single requests are not noted: a late one is a small share of them.
+_MOST_NOTED = 100
+#: Requests that may be asleep at once and look back when they wake up.
+_MOST_ASLEEP = 32
 #: Longest wait the space may ask for: its hourly limit says up to 900 s, then some queueing.
 MAX_WAIT_S = 900.0
 _MAX_AHEAD_S = MAX_WAIT_S + 120.0
 #: Difference between the clocks' offsets that can only come from a reboot or a reset clock.
 _MAX_CLOCK_DRIFT_S = 30.0
 _LOCK_POLL_S = 0.002
-#: Length of the file: three numbers and their names, padded.
+#: Length of the file, padded: three numbers and their names, and a time for each request noted.
 _STATE_BYTES = 192
+_BYTES_A_TIME = 24
 
 
 class RateLimit(Protocol):
@@ -72,6 +85,12 @@ class _Slots:
     blocked_until: float
     #: Wall clock minus monotonic clock when this was written.
     offset: float
+    #: Monotonic times at which the last requests were sent or will be, in the order of their slots.
+    sent: tuple[float, ...] = ()
+
+    def before(self, slot: float) -> tuple[float, ...]:
+        """Times of those that come before a slot, as far as they are still noted."""
+        return self.sent[: self.sent.index(slot)] if slot in self.sent else ()
 
 
 class SharedRateLimit:
@@ -96,6 +115,10 @@ class SharedRateLimit:
     ) -> None:
         self._path = path
         self._interval = 1 / (per_second * USED_SHARE)
+        self._noted = math.ceil(per_second) if per_second <= _MOST_NOTED else 0
+        self._least_span = _LEAST_SPAN * self._noted / per_second
+        self._kept = self._noted + _MOST_ASLEEP if self._noted else 0
+        self._state_bytes = _STATE_BYTES + _BYTES_A_TIME * self._kept
         self._clock = clock
         self._wall_clock = wall_clock
         self._sleep = sleep
@@ -106,18 +129,35 @@ class SharedRateLimit:
     def acquire(self) -> None:
         """Reserve the next slot and sleep until it has come."""
         while True:
-            with self._locked():
-                now = self._clock()
-                slots = self._read(now)
-                slot = max(slots.next, slots.blocked_until, now)
-                self._write(_Slots(slot + self._interval, slots.blocked_until, self._offset()))
-            if slot <= now:
+            slot, wait_s = self._reserve()
+            if wait_s <= 0:
                 return
-            self._sleep(slot - now)
-            # While we slept somebody may have met a 429: then the slot is void.
+            self._sleep(wait_s)
             now = self._clock()
-            if self._read(now).blocked_until <= now:
-                return
+            slots = self._read(now)
+            # While we slept somebody may have met a 429: then the slot is void.
+            if slots.blocked_until > now:
+                continue
+            # Or one of those before us woke up late.
+            late_s = self._far_enough(slots.before(slot)) - now
+            if late_s > 0:
+                self._sleep(late_s)
+                now = self._clock()
+            if now - slot > _LATE_S:
+                self._note_late(slot, now)
+            return
+
+    def _reserve(self) -> tuple[float, float]:
+        """The next slot, and how long it is until then."""
+        with self._locked():
+            now = self._clock()
+            slots = self._read(now)
+            planned = max(slots.next, slots.blocked_until, now)
+            after_last = slots.sent[-1] + _LATE_S / 10 if slots.sent else 0.0
+            slot = max(planned, self._far_enough(slots.sent), after_last)
+            # What a late one costs is made good by those that follow, as far as the span allows.
+            self._write(replace(slots, next=planned + self._interval, sent=(*slots.sent, slot)))
+        return slot, slot - now
 
     def push_back(self, seconds: float) -> None:
         """Let nobody on this machine send for that many seconds (900 at most)."""
@@ -126,7 +166,18 @@ class SharedRateLimit:
             slots = self._read(now)
             blocked = max(slots.blocked_until, now + min(max(seconds, 0.0), MAX_WAIT_S))
             # Slots before the end of the block are void and reserved again; later ones stand.
-            self._write(_Slots(max(slots.next, blocked), blocked, self._offset()))
+            self._write(replace(slots, next=max(slots.next, blocked), blocked_until=blocked))
+
+    def _far_enough(self, earlier: tuple[float, ...]) -> float:
+        """When a request is far enough from the one N before it; `earlier`: all before it."""
+        is_known = self._noted and len(earlier) >= self._noted
+        return earlier[-self._noted] + self._least_span if is_known else 0.0
+
+    def _note_late(self, slot: float, sent: float) -> None:
+        with self._locked():
+            slots = self._read(sent)
+            times = tuple(sent if moment == slot else moment for moment in slots.sent)
+            self._write(replace(slots, sent=times))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -141,27 +192,36 @@ class SharedRateLimit:
         try:
             found = json.loads(self._path.read_bytes())
             slots = _Slots(
-                float(found["next"]), float(found["blocked_until"]), float(found["offset"])
+                float(found["next"]),
+                float(found["blocked_until"]),
+                float(found["offset"]),
+                tuple(float(moment) for moment in found["sent"]),
             )
         except (OSError, ValueError, KeyError, TypeError):
             return fresh  # absent, or cut off by a kill in the middle of a write
         if abs(slots.offset - fresh.offset) > _MAX_CLOCK_DRIFT_S:
             return fresh
         # A comparison that is false for NaN as well.
-        if not max(slots.next, slots.blocked_until) - now <= _MAX_AHEAD_S:
+        times = (slots.next, slots.blocked_until, *slots.sent)
+        if not all(moment - now <= _MAX_AHEAD_S for moment in times):
             return fresh
         return slots
 
     def _write(self, slots: _Slots) -> None:
         text = json.dumps(
-            {"next": slots.next, "blocked_until": slots.blocked_until, "offset": slots.offset}
+            {
+                "next": slots.next,
+                "blocked_until": slots.blocked_until,
+                "offset": self._offset(),
+                "sent": slots.sent[-self._kept :] if self._kept else (),
+            }
         )
         # Overwritten in place at one length: to truncate costs milliseconds on some file systems.
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            os.write(descriptor, text.ljust(_STATE_BYTES).encode("ascii"))
-            if os.fstat(descriptor).st_size > _STATE_BYTES:
-                os.ftruncate(descriptor, _STATE_BYTES)
+            os.write(descriptor, text.ljust(self._state_bytes).encode("ascii"))
+            if os.fstat(descriptor).st_size > self._state_bytes:
+                os.ftruncate(descriptor, self._state_bytes)
         finally:
             os.close(descriptor)
 

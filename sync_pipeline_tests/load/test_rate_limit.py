@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 import threading
@@ -64,6 +65,32 @@ def test_slots_are_spread_evenly_and_use_at_least_95_percent(tmp_path: Path, clo
     assert seconds_for(limiter, clock, 301) == pytest.approx(300 / (10 * USED_SHARE))
     assert 300 / (clock.now - 1000) >= 0.95 * 10
     assert max(clock.slept) - min(clock.slept) < 1e-6
+
+
+def departures(limiter: SharedRateLimit, clock: Clock, requests: int, *, late: int) -> list[float]:
+    """When each request is sent, if every `late`-th wakes up 0.09 seconds after its time."""
+    times: list[float] = []
+
+    def oversleep() -> None:
+        clock.now += 0.09
+
+    for number in range(requests):
+        clock.while_asleep = oversleep if number % late == late - 1 else lambda: None
+        limiter.acquire()
+        times.append(clock.now)
+    return times
+
+
+def test_one_that_woke_up_late_does_not_let_too_many_into_a_second(
+    tmp_path: Path, clock: Clock
+) -> None:
+    times = departures(limit(tmp_path / "r", clock, 10), clock, 40, late=15)
+    assert min(times[n + 10] - times[n] for n in range(len(times) - 10)) >= 1.0
+
+
+def test_lateness_is_made_good(tmp_path: Path, clock: Clock) -> None:
+    times = departures(limit(tmp_path / "r", clock, 10), clock, 301, late=15)
+    assert 300 / (times[-1] - times[0]) >= 0.95 * 10
 
 
 def test_two_limiters_on_one_file_share_the_rate(tmp_path: Path, clock: Clock) -> None:
@@ -200,6 +227,36 @@ while True:
         break
     print(now)
 """
+
+
+def test_threads_that_wake_up_late_never_send_too_many_within_a_second(tmp_path: Path) -> None:
+    own = threading.local()
+    dice = random.Random(7)
+    times: list[float] = []
+
+    def clock() -> float:
+        own.now = time.monotonic()
+        return float(own.now)
+
+    limiter = SharedRateLimit(
+        tmp_path / "r",
+        40,
+        clock=clock,
+        sleep=lambda seconds: time.sleep(seconds + dice.choice([0, 0, 0.06])),
+    )
+
+    def send() -> None:
+        for _ in range(8):
+            limiter.acquire()
+            times.append(own.now)
+
+    threads = [threading.Thread(target=send) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    times.sort()
+    assert min(times[n + 40] - times[n] for n in range(len(times) - 40)) >= 1.0
 
 
 @pytest.mark.slow

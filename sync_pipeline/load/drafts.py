@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from sync_pipeline.load.client import SpaceClient
 from sync_pipeline.load.paging import read_entries
 from sync_pipeline.load.plan import ExistingEntry
-from sync_pipeline.load.publish import MAX_ITEMS, Publisher, PublishItem, PublishResult
+from sync_pipeline.load.publish import MAX_ITEMS, BulkHabits, Publisher, PublishItem, PublishResult
 from sync_pipeline.load.target_index import read_existing
 
 _SELECT = "sys.id,sys.version,sys.publishedVersion,sys.archivedVersion,sys.createdAt"
@@ -20,6 +20,7 @@ def publish_drafts(
     *,
     apply: bool,
     find_written: Callable[[Collection[str]], Mapping[str, ExistingEntry]] = lambda _: {},
+    habits: BulkHabits | None = None,
 ) -> Iterator[PublishResult]:
     """Publish every entry of a content type that is a draft or has changes; archived ones stay.
 
@@ -32,6 +33,7 @@ def publish_drafts(
         apply: False: a dry run, which tells what would be published.
         find_written: What is known of some entries by id. Collections lag behind writes by seconds,
             so what this run has published a moment ago is still listed as a draft.
+        habits: What the batches have learned of the space's bulk actions.
 
     Yields:
         A result for every draft.
@@ -39,7 +41,7 @@ def publish_drafts(
     Raises:
         SpaceError: The space refuses us or cannot be reached.
     """
-    publisher = Publisher(client, follows_moves=True)
+    publisher = Publisher(client, follows_moves=True, habits=habits)
     drafts = _find_drafts(client, content_type_id)
     while listed := list(itertools.islice(drafts, MAX_ITEMS)):
         known = find_written([entry.id for entry in listed])

@@ -10,7 +10,6 @@ it would publish their draft: it is skipped with a reason.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -68,6 +67,16 @@ class PublishResult:
     is_unresolved: bool = False
 
 
+@dataclass(slots=True)
+class BulkHabits:
+    """What bulk actions of a space have been like; to be handed on from batch to batch."""
+
+    #: Whether the space offers them, as far as is known.
+    is_offered: bool = True
+    #: Seconds that an action took lately: the next is asked about when it should be done.
+    usual_s: float = 0.0
+
+
 class Publisher:
     """Publishes for one batch or run; may be used by several threads.
 
@@ -75,15 +84,20 @@ class Publisher:
         client: The space.
         follows_moves: `publish: all`: an entry that somebody changed meanwhile is published as it
             is now.
+        habits: What is known of bulk actions from before; kept up to date.
     """
 
-    def __init__(self, client: SpaceClient, *, follows_moves: bool = False) -> None:
+    def __init__(
+        self,
+        client: SpaceClient,
+        *,
+        follows_moves: bool = False,
+        habits: BulkHabits | None = None,
+    ) -> None:
         self._client = client
         self._follows_moves = follows_moves
-        self._has_bulk = True
-        #: Seconds that an action took lately: the next is asked about when it should be done.
-        self._usual_s = 0.0
-        self._lock = threading.Lock()
+        self._habits = habits or BulkHabits()
+        self._has_given_up = False
 
     def publish(
         self, items: Iterable[PublishItem], *, awaits_links: bool = True
@@ -109,25 +123,21 @@ class Publisher:
     @property
     def has_bulk(self) -> bool:
         """Whether the space offers bulk actions and ends them, as far as is known."""
-        return self._has_bulk
+        return self._habits.is_offered and not self._has_given_up
+
+    @property
+    def habits(self) -> BulkHabits:
+        """What bulk actions have been like so far."""
+        return self._habits
 
     @property
     def follows_moves(self) -> bool:
         """Whether drafts of others are published too."""
         return self._follows_moves
 
-    @property
-    def usual_s(self) -> float:
-        """Seconds that the last actions took."""
-        return self._usual_s
-
-    def learn(self, *, seconds: float | None = None, has_bulk: bool | None = None) -> None:
-        """Remember how long an action took, or that there are none to be had."""
-        with self._lock:
-            if seconds is not None:
-                self._usual_s = 0.9 * seconds
-            if has_bulk is not None:
-                self._has_bulk = has_bulk
+    def give_up_bulk(self) -> None:
+        """Begin no further action: one did not end. The next batch tries again."""
+        self._has_given_up = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,30 +166,33 @@ class _Work:
             tolerate=(403, 404),
         )
         if answer.is_ok:
-            action = await_action(self.client, answer, self.publisher.usual_s)
+            action = await_action(self.client, answer, self.publisher.habits.usual_s)
             if action.status == "succeeded":
-                self.publisher.learn(seconds=action.waited_s)
+                self.publisher.habits.usual_s = 0.9 * action.waited_s
                 for item in items:
                     self._published(item.entry_id, item.version)
             elif action.status == "failed":
                 self._drop_culprits(items, action, rounds, pauses)
             else:
                 if action.waited_s >= GIVE_UP_S:
-                    self._do_without("has not ended a bulk action in five minutes")
+                    self.client.log.info(
+                        "The space has not ended a bulk action in five minutes; publishing entries "
+                        "one by one"
+                    )
+                    self.publisher.give_up_bulk()
                 # Halves would be actions again, which may not end either.
                 self._publish_singly(items)
         elif answer.status in {403, 404}:
-            self._do_without(f"offers no bulk publishing ({answer.status})")
+            self.client.log.info(
+                "The space offers no bulk publishing (%s); publishing entries one by one",
+                answer.status,
+            )
+            self.publisher.habits.is_offered = False
             self._publish_singly(items)
         elif answer.status in {400, 409}:
             self._recheck(items, rounds, pauses)
         else:
             self._halve(items, rounds, pauses)
-
-    def _do_without(self, reason: str) -> None:
-        """No bulk actions from here on."""
-        self.client.log.info("The space %s; publishing entries one by one", reason)
-        self.publisher.learn(has_bulk=False)
 
     def _halve(self, items: Sequence[PublishItem], rounds: int, pauses: int) -> None:
         middle = len(items) // 2

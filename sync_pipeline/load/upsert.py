@@ -32,7 +32,7 @@ from sync_pipeline.load.plan import (
     is_entry_id,
     plan,
 )
-from sync_pipeline.load.publish import Publisher, PublishItem
+from sync_pipeline.load.publish import BulkHabits, Publisher, PublishItem
 from sync_pipeline.load.publish_queue import PublishQueue, Slot
 from sync_pipeline.load.target_index import TargetIndex, is_storable
 from sync_pipeline.load.write import WriteJob, Writer, Written
@@ -62,6 +62,8 @@ class UpsertOptions:
     #: Whether one of these entry ids is written by another batch, maybe later: an entry that links
     #: to it while it is missing is put off then, and has not failed.
     may_come: Callable[[Collection[str]], bool] = lambda _: False
+    #: What earlier batches have learned of the space's bulk actions; kept up to date.
+    habits: BulkHabits = field(default_factory=BulkHabits)
 
 
 def upsert_entries(
@@ -131,7 +133,7 @@ class _Batch:
             owns_everything=options.publish == "all",
         )
         self._publishes = PublishQueue(
-            Publisher(client, follows_moves=options.publish == "all"),
+            Publisher(client, follows_moves=options.publish == "all", habits=options.habits),
             index,
             ledger,
             options.may_come,

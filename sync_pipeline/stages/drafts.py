@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from sync_pipeline.batches.layout import write_json
 from sync_pipeline.load.drafts import publish_drafts
 from sync_pipeline.load.index import open_index
-from sync_pipeline.stages.setting import Setting, open_client
+from sync_pipeline.stages.setting import Setting, open_client, read_habits
 
 #: Drafts that could not be published and are named in the log; all are counted.
 NAMED = 20
@@ -36,6 +36,7 @@ def publish_left_drafts(setting: Setting) -> None:
                 for index in written
                 for entry_id, entry in index.find_ids(ids).items()
             },
+            habits=read_habits(setting),
         ):
             if result.status == "published":
                 published += 1

@@ -22,6 +22,7 @@ from sync_pipeline.errors import SpoolError, UsageError
 from sync_pipeline.load.client import SpaceClient, SpaceSettings
 from sync_pipeline.load.ledger import Ledger, open_ledger
 from sync_pipeline.load.model_reader import fetch_target_model
+from sync_pipeline.load.publish import BulkHabits
 from sync_pipeline.local_space.launcher import running_space
 from sync_pipeline.model import (
     BatchRef,
@@ -159,6 +160,16 @@ def fetch_target(client: SpaceClient, config: SyncConfig) -> TargetModel:
         return fetch_target_model(client, config.content_type)
     except UsageError as error:
         raise UsageError(f"{config.path or config.key}: {error}") from error
+
+
+def read_habits(setting: Setting) -> BulkHabits:
+    """What the batches before this one, in this process or another, learned of bulk actions."""
+    return BulkHabits(**read_json(setting.spool.root / "bulk_actions.json") or {})
+
+
+def write_habits(setting: Setting, habits: BulkHabits) -> None:
+    """Keep what a batch learned of bulk actions for those that follow."""
+    write_json(setting.spool.root / "bulk_actions.json", asdict(habits))
 
 
 def write_target_model(setting: Setting, target: TargetModel) -> None:

@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ from sync_pipeline.stages.setting import (
     build_letter_redactor,
     open_client,
     open_sync_ledger,
+    read_habits,
+    write_habits,
 )
 from sync_pipeline.stages.transform import Transformed, transform
 
@@ -126,6 +128,7 @@ def _write(
     in_memory = facts["options"]["mode"] == "regular" and publish != "all"
     if publish == "all" and not setting.options.apply:
         publish = "changed"  # drafts are counted once, by `stages.drafts`, as no batch takes them
+    known = read_habits(setting)
     with (
         open_index(Path(index_ref.path), in_memory=in_memory) as target_index,
         open_sync_ledger(setting) as ledger,
@@ -145,11 +148,14 @@ def _write(
                 extraction=facts["extraction"],
                 before_writes=note,
                 may_come=_find_may_come(setting, are_others_written=are_others_written),
+                habits=replace(known),
             )
             for outcome in upsert_entries(client, target_index, desired, options, ledger):
                 tally.add(outcome)
                 if setting.options.apply and (line := _line_of(outcome)):
                     done.write(json.dumps(line) + "\n")
+    if options.habits != known:
+        write_habits(setting, options.habits)
 
 
 def _find_may_come(

@@ -1,4 +1,4 @@
-"""`publish: all` while collections lag behind what the run itself has published."""
+"""Publishing over the batches of a run: what one has done or learned, the others know."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import pytest
 import yaml
 
 from sync_pipeline.config.run_options import RunOptions
+from sync_pipeline.load.publish import BulkHabits
 from sync_pipeline.local_space.index_lag import IndexDelay
 from sync_pipeline.stages.drafts import publish_left_drafts
+from sync_pipeline.stages.setting import read_habits, write_habits
 from sync_pipeline.stages.summary import summarize
 from sync_pipeline_tests.harness.project import MAPPING
 from sync_pipeline_tests.harness.rows import PAGE_SIZE, RowSource
@@ -31,11 +33,9 @@ def leave_drafts(server: SpaceServer, source: RowSource) -> TestedSpace:
     return space
 
 
-@pytest.mark.parametrize("mode", ["regular", "streaming"])
-def test_what_the_batches_published_is_no_draft_though_it_is_still_listed_as_one(
-    tmp_path: Path, source: RowSource, mode: str
-) -> None:
-    config = tmp_path / "products.yaml"
+@pytest.fixture
+def config(tmp_path: Path, source: RowSource) -> Path:
+    source.rows = source.rows[:12]
     values = {
         "contentType": "product",
         "contentKeyField": "sku",
@@ -44,8 +44,15 @@ def test_what_the_batches_published_is_no_draft_though_it_is_still_listed_as_one
         "resultsJsonPath": "items",
         "mapping": MAPPING,
     }
-    config.write_text(yaml.safe_dump(values), encoding="utf-8")
-    source.rows = source.rows[:12]
+    path = tmp_path / "products.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("mode", ["regular", "streaming"])
+def test_what_the_batches_published_is_no_draft_though_it_is_still_listed_as_one(
+    tmp_path: Path, config: Path, source: RowSource, mode: str
+) -> None:
     delay = IndexDelay(writes=LAG)
     with space_server(tmp_path / "space.sqlite", index_delay=delay) as server:
         space = leave_drafts(server, source)
@@ -58,3 +65,26 @@ def test_what_the_batches_published_is_no_draft_though_it_is_still_listed_as_one
         assert sum(item.counts.published for item in upserted) == len(source.rows)
         assert summarize(setting).counts.published == len(source.rows) + 1
         assert asked == ["PUT /entries/editors/published"]
+
+
+def test_a_batch_hands_on_how_long_bulk_actions_take(
+    tmp_path: Path, config: Path, space: TestedSpace
+) -> None:
+    options = RunOptions(mode="streaming", batch_size=6, apply=True)
+    setting = build_setting(config, space, tmp_path / "storage", "run", options)
+    assert read_habits(setting) == BulkHabits()
+    write_batches(setting)
+    assert read_habits(setting).usual_s > 0
+    assert read_habits(setting).is_offered
+
+
+def test_a_batch_asks_for_no_bulk_action_where_an_earlier_one_learned_that_there_are_none(
+    tmp_path: Path, config: Path, space: TestedSpace
+) -> None:
+    options = RunOptions(mode="streaming", batch_size=6, apply=True)
+    setting = build_setting(config, space, tmp_path / "storage", "run", options)
+    setting.spool.root.mkdir(parents=True)
+    write_habits(setting, BulkHabits(is_offered=False))
+    upserted = write_batches(setting)
+    assert [item.counts.published for item in upserted] == [6, 6]
+    assert not [text for text in space.changing_requests if text.startswith("POST")]

@@ -60,7 +60,8 @@ def run_sync(key: str, options: Mapping[str, Any], *, as_json: bool, debug: bool
     run_config = launching.run_config_from({**options, "log_level": "debug" if debug else None})
     with launching.open_instance() as instance, progress_display(lambda: spool, level=level):
         launched = launching.launch_sync(instance, config.key, run_config, run_id=run_id)
-    return _tell(config.key, spool, launched, as_json=as_json)
+    asked = {"mode": config.mode, **run_config}
+    return _tell(config.key, spool, launched, asked, as_json=as_json)
 
 
 def resume_run(run_id: str, *, as_json: bool, debug: bool) -> int:
@@ -76,7 +77,8 @@ def resume_run(run_id: str, *, as_json: bool, debug: bool) -> int:
         spool = spool_of(environment.storage_dir, key, spool_id)
         with progress_display(lambda: spool, level=level):
             launched = launching.launch_resume(instance, run_id)
-    return _tell(key, spool, launched, as_json=as_json)
+    asked = run.run_config if run else {}
+    return _tell(key, spool, launched, asked, as_json=as_json)
 
 
 def backfill(key: str, partition_keys: Sequence[str], *, as_json: bool, debug: bool) -> int:
@@ -115,9 +117,9 @@ def backfill(key: str, partition_keys: Sequence[str], *, as_json: bool, debug: b
     return code
 
 
-def _tell(key: str, spool: Spool, launched: Any, *, as_json: bool) -> int:
+def _tell(key: str, spool: Spool, launched: Any, asked: Mapping[str, Any], *, as_json: bool) -> int:
     """Print the figures of a run that has ended, as far as it came."""
-    values = read_values(key, spool, launched.run_id)
+    values = read_values(key, spool, launched.run_id, asked)
     if as_json and not launched.is_success:
         values["error"] = launched.failure
     if as_json or values["batches"] or launched.is_success:
@@ -131,13 +133,13 @@ def _tell(key: str, spool: Spool, launched: Any, *, as_json: bool) -> int:
     return int(launched.exit_code)
 
 
-def read_values(key: str, spool: Spool, run_id: str) -> dict[str, Any]:
+def read_values(key: str, spool: Spool, run_id: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     """The figures of a run from its spool, as far as it came."""
     from sync_pipeline.orchestration.reporting import summary_values  # noqa: PLC0415
     from sync_pipeline.stages.summary import summarize_interrupted, summarize_spool  # noqa: PLC0415
 
     if read_manifest(spool) is None:
-        summary = summarize_interrupted(key, spool)
+        summary = summarize_interrupted(key, spool, asked)
     else:
         summary = summarize_spool(key, spool)
     return {**summary_values(summary), "sync": key, "run_id": run_id}

@@ -21,8 +21,8 @@ from sync_pipeline.config.run_options import RunOptions
 from sync_pipeline.errors import MemoryBoundError
 from sync_pipeline.extract import open_source
 from sync_pipeline.memory import memory_bound_mb, rss_mb
-from sync_pipeline.model import Page, Source
-from sync_pipeline.stages.lookup import compile_run_mapping
+from sync_pipeline.model import Page, Source, TargetModel
+from sync_pipeline.stages.lookup import RunMapping, compile_run_mapping
 from sync_pipeline.stages.setting import (
     Setting,
     add_requests,
@@ -64,27 +64,40 @@ def fetch(setting: Setting, on_page: Callable[[Progress], None] = lambda _: None
         SpoolError: The disk is full.
     """
     with open_client(setting) as client:
-        target = fetch_target(client, setting.config)
-        mapping = compile_run_mapping(setting, target)
-        facts = _open_facts(setting)
-        write_target_model(setting, target)
-        manifest = read_manifest(setting.spool)
-        if manifest is None:
-            source = open_source(
-                setting.config,
-                variables=setting.environment.template_variables,
-                cache_dir=setting.storage_dir / "cache" if setting.options.use_file_cache else None,
-                lookup=mapping.lookup,
-                limit=setting.options.limit,
-                log=setting.log,
-            )
-            try:
-                manifest = _spool_pages(setting, source, mapping.mapper, facts, on_page)
-            finally:
-                source.close()
-        requests = client.requests + mapping.lookup.requests
-    add_requests(setting.spool, "fetch", requests)
+        mapping: RunMapping | None = None
+        try:
+            target = fetch_target(client, setting.config)
+            mapping = compile_run_mapping(setting, target)
+            manifest = _fetch(setting, target, mapping, on_page)
+        finally:
+            requests = client.requests + (mapping.lookup.requests if mapping else 0)
+            add_requests(setting.spool, "fetch", requests)
     return Fetched(manifest, str(manifest.run["mode"]), requests)
+
+
+def _fetch(
+    setting: Setting,
+    target: TargetModel,
+    mapping: RunMapping,
+    on_page: Callable[[Progress], None],
+) -> Manifest:
+    facts = _open_facts(setting)
+    write_target_model(setting, target)
+    manifest = read_manifest(setting.spool)
+    if manifest is not None:
+        return manifest
+    source = open_source(
+        setting.config,
+        variables=setting.environment.template_variables,
+        cache_dir=setting.storage_dir / "cache" if setting.options.use_file_cache else None,
+        lookup=mapping.lookup,
+        limit=setting.options.limit,
+        log=setting.log,
+    )
+    try:
+        return _spool_pages(setting, source, mapping.mapper, facts, on_page)
+    finally:
+        source.close()
 
 
 def _open_facts(setting: Setting) -> dict[str, Any]:

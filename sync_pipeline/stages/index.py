@@ -53,18 +53,19 @@ def index(setting: Setting, batches: Sequence[BatchRef], *, name: str = "") -> I
     mapping = run_mapping(setting)
     asked_before = mapping.lookup.requests
     with open_client(setting) as client:
-        summary = build_index(
-            client,
-            target,
-            mapping.mapper.mapped_fields,
-            ENTRY_ID if mapping.mapper.matches_by_id else setting.config.key_field_id,
-            path,
-            keys=_keys(setting, mapping.mapper, batches),
-            key_count=min(count_keys(setting.spool.seen), _records(batches)),
-        )
-        requests = client.requests
-    requests += mapping.lookup.requests - asked_before
-    add_requests(setting.spool, "index", requests)
+        try:
+            summary = build_index(
+                client,
+                target,
+                mapping.mapper.mapped_fields,
+                ENTRY_ID if mapping.mapper.matches_by_id else setting.config.key_field_id,
+                path,
+                keys=_keys(setting, mapping.mapper, batches),
+                key_count=min(count_keys(setting.spool.seen), _records(batches)),
+            )
+        finally:
+            requests = client.requests + mapping.lookup.requests - asked_before
+            add_requests(setting.spool, "index", requests)
     for found in summary.duplicates[:DUPLICATES_NAMED]:
         setting.log.warning(
             "%s: several entries hold the key %r; %s, the oldest, is taken; look at %s",

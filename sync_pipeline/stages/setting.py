@@ -210,10 +210,11 @@ def read_target_model(setting: Setting) -> TargetModel:
 
 
 def add_requests(spool: Spool, name: str, requests: int) -> None:
-    """Add to the requests to the space that were made around the batches (`fetch`, `index`)."""
+    """Count what a part of the run (`fetch`, `index`) asked of the space, however it ended."""
     path = spool.root / f"{name}.json"
-    spent = read_json(path) or {"requests": 0}
-    write_json(path, {"requests": spent["requests"] + requests})
+    if spool.root.exists():  # else the run ended before it had begun
+        spent = read_json(path) or {"requests": 0}
+        write_json(path, {"requests": spent["requests"] + requests})
 
 
 def preview_setting(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sync_pipeline.batches.extraction import read_progress
 from sync_pipeline.batches.layout import Spool, list_spools, read_json
@@ -92,14 +93,20 @@ def summarize_spool(
     )
 
 
-def summarize_interrupted(sync_key: str, spool: Spool) -> RunSummary:
-    """What is known of a run whose extraction is not whole: nothing was written yet."""
+def summarize_interrupted(sync_key: str, spool: Spool, asked: Mapping[str, Any]) -> RunSummary:
+    """What is known of a run whose extraction is not whole: nothing was written yet.
+
+    Args:
+        sync_key: Key of the sync.
+        spool: Of the run; there may be none.
+        asked: The run config, which counts where the run ended before it had begun.
+    """
     facts = read_run_facts(spool)
     requests = _requests_around_batches(spool)
     return RunSummary(
         sync_key=sync_key,
-        mode=str(facts["options"]["mode"]) if facts else "",
-        dry_run=not facts.get("apply", False),
+        mode=str(facts["options"]["mode"] if facts else asked.get("mode", "")),
+        dry_run=not (facts or asked).get("apply", False),
         batches=0,
         failed_batches=(),
         counts=Counts(records=read_progress(spool).records, requests=requests),

@@ -85,6 +85,26 @@ def test_a_run_whose_fetch_died_ends_with_3_and_names_resume(
     assert project.source.pages == [1, 2, 3, 3, 4, 5]
 
 
+def test_a_run_that_could_not_start_says_what_was_asked_of_it(
+    project: Project, capsys: Capsys
+) -> None:
+    """It said `dry_run: true` of a run with `--apply`."""
+    project.write_config(mapping={"sku": "{{ row.sku }}", "nosuch": "x"})
+    ended = call(capsys, "run", project.key, "--apply", "--streaming", "--json")
+    assert ended.code == 2
+    values = json.loads(ended.out)
+    assert (values["dry_run"], values["mode"], values["records"]) == (False, "streaming", 0)
+
+
+def test_requests_of_a_fetch_that_died_are_counted(project: Project, capsys: Capsys) -> None:
+    project.source.fault = lambda _request, page: DOWN if page == 3 else None
+    ended = call(capsys, "run", project.key, "--apply", "--json")
+    assert json.loads(ended.out)["requests"] == len(project.space.requests) == 2
+    project.source.fault = lambda _request, _page: None
+    resumed = call(capsys, "resume", project.run_ids()[0], "--json")
+    assert json.loads(resumed.out)["requests"] == len(project.space.requests)
+
+
 def test_run_options_reach_the_run_config(project: Project, capsys: Capsys) -> None:
     call(
         capsys, "run", project.key, "--mode", "auto", "--no-publish", "--use-filecache",

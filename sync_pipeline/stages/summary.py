@@ -68,13 +68,19 @@ def summarize_spool(
     results = {ref.key: ended.get(ref.key) for ref in manifest.batches}
     known = [result for result in results.values() if result is not None]
     counts = sum((result.counts for result in known), Counts())
+    # Of a run that broke off: read, and not come to.
+    left = sum(
+        ref.records + manifest.routed.get(ref.key, 0)
+        for ref in manifest.batches
+        if results[ref.key] is None
+    )
+    counts += Counts(records=left, failed=left)
     drafts = read_json(spool.root / "drafts.json") or {"published": 0}
     counts = counts.with_(
         requests=counts.requests + _requests_around_batches(spool),
         published=counts.published + drafts["published"],
     )
-    if len(known) == len(results):
-        _check(manifest, counts)
+    _check(manifest, counts)
     started = datetime.fromisoformat(str(manifest.run["started_at"]))
     last = max((datetime.fromisoformat(item.finished_at) for item in known), default=started)
     return RunSummary(

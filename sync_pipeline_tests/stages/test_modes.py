@@ -12,7 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync_pipeline.config.run_options import RunOptions
+from sync_pipeline.stages.fetch import fetch
+from sync_pipeline.stages.index import index
 from sync_pipeline.stages.setting import Setting
+from sync_pipeline.stages.summary import summarize_spool
+from sync_pipeline.stages.transform import transform
+from sync_pipeline.stages.upsert import upsert
 from sync_pipeline_tests.harness.project import MAPPING
 from sync_pipeline_tests.harness.rows import PAGE_SIZE, Row, RowSource
 from sync_pipeline_tests.harness.space import SpaceServer, TestedSpace
@@ -216,3 +221,16 @@ def test_entries_are_matched_by_id_where_only_sys_id_is_mapped(
         assert space.versions() == before
     assert all(end == ends[0] for end in ends[1:])
     assert ends[0][0] == {"A": "new", "a": "an editor's", "b": "before", "c": "new"}
+
+
+def test_records_of_a_batch_that_was_not_come_to_count_as_failed(
+    source: RowSource, space: TestedSpace, begin: Callable[[TestedSpace, RunOptions], Setting]
+) -> None:
+    """Of a run that broke off only the batches that it had come to were told."""
+    source.rows = [*source.rows, source.rows[25]]  # routed to the second batch
+    setting = begin(space, RunOptions(mode="streaming", batch_size=20, apply=True))
+    first, second = fetch(setting).manifest.batches
+    upsert(setting, transform(setting, first), index(setting, [first, second]))
+    summary = summarize_spool(setting.config.key, setting.spool)
+    assert summary.failed_batches == (second.key,)
+    assert (summary.counts.records, summary.counts.created, summary.counts.failed) == (41, 20, 21)

@@ -47,6 +47,8 @@ PATCH_JSON = "application/json-patch+json"
 MAX_ATTEMPTS = 9
 #: Attempts of one request that the rate limit refuses; each waits as long as the space says.
 MAX_RATE_LIMITED = 30
+#: Attempts of one that may be refused for another reason, as when too many bulk actions are going.
+MAX_BUSY = 10
 #: Server errors in a row, over all threads, after which the space counts as down; more with many
 #: requests in flight, so that an outage must outlast their attempts.
 MAX_FAILURES_IN_A_ROW = 60
@@ -158,7 +160,8 @@ class SpaceClient:
             headers: Further headers, `X-Contentful-Version` and the like.
             is_repeatable: Whether a request whose fate is unknown may be sent again blindly; by
                 default only a GET.
-            tolerate: Of 401, 403 and 404: statuses that are an answer like others here.
+            tolerate: Of 401, 403 and 404: statuses that are an answer like others here; 429: after
+                ten attempts.
 
         Returns:
             Any answer but those below. `is_ambiguous` marks a write that may have been done.
@@ -175,6 +178,8 @@ class SpaceClient:
             answer, wait_s = self._send(method, path, params, body, headers)
             if answer.status == 429:
                 limited += 1
+                if 429 in tolerate and limited >= MAX_BUSY:
+                    return answer
                 if limited >= MAX_RATE_LIMITED:
                     raise self._give_up(
                         f"The {self.space_text} kept refusing requests because of its rate limit "

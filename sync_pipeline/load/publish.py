@@ -163,7 +163,7 @@ class _Work:
             json=_payload(items),
             # Versions make a repetition harmless: if the first one arrived, they are stale.
             is_repeatable=True,
-            tolerate=(403, 404),
+            tolerate=(403, 404, 429),
         )
         if answer.is_ok:
             action = await_action(self.client, answer, self.publisher.habits.usual_s)
@@ -188,6 +188,9 @@ class _Work:
                 answer.status,
             )
             self.publisher.habits.is_offered = False
+            self._publish_singly(items)
+        elif answer.status == 429:
+            # Others keep all of the actions that a space may have going.
             self._publish_singly(items)
         elif answer.status in {400, 409}:
             self._recheck(items, rounds, pauses)

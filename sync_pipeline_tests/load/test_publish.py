@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sync_pipeline.errors import SpaceError
-from sync_pipeline.load.client import SpaceClient
+from sync_pipeline.load.client import MAX_BUSY, SpaceClient
 from sync_pipeline.load.drafts import publish_drafts
 from sync_pipeline.load.publish import GONE, MOVED, Publisher, PublishItem
 from sync_pipeline_tests.load.conftest import FakeTime
@@ -264,6 +264,17 @@ def test_an_action_that_never_ends_is_given_up(
     assert len(statuses(results)["published"]) == 450
     assert space.count("POST") == 1, "actions that do not end are not begun again"
     assert sum(fake_time.slept) < 700
+
+
+def test_entries_are_published_one_by_one_while_others_hold_all_bulk_actions(
+    client: SpaceClient, space: SpaceState
+) -> None:
+    space.faults = lambda r: (
+        Fault(429, error_id="RateLimitExceeded") if r.method == "POST" else None
+    )
+    results = Publisher(client).publish(drafts(space, 30))
+    assert len(statuses(results)["published"]) == 30
+    assert space.count("POST") == MAX_BUSY
 
 
 def test_a_refused_payload_is_halved(client: SpaceClient, space: SpaceState) -> None:

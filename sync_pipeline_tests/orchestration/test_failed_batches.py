@@ -240,6 +240,19 @@ def test_a_later_whole_run_settles_older_failed_batches(project: Project) -> Non
     assert result.status == "superseded"
 
 
+def test_a_bad_record_that_was_taken_out_of_the_source_is_filtered_out_of_its_batch(
+    project: Project,
+) -> None:
+    break_row(project, 5)
+    key = key_of(project.apply().run_id, "batch_000001")
+    project.source.rows = [row for row in project.source.rows if row["sku"] != "P0005"]
+    assert project.apply().is_success
+    assert project.partitions() == {key}, "good records of it might be nowhere else"
+    project.write_config(filterExpression="{{ row.sku != 'P0005' }}")
+    assert project.backfill(key).is_success
+    assert project.partitions() == set()
+
+
 def test_a_later_whole_run_settles_a_failed_batch_whose_records_are_gone(
     project: Project,
 ) -> None:

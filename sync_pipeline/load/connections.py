@@ -105,8 +105,9 @@ def host_of(url: str) -> str:
 
 def may_have_arrived(error: requests.exceptions.RequestException) -> bool:
     """False only where the connection certainly was never made."""
-    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.SSLError):
+    if isinstance(error, requests.exceptions.ConnectTimeout):
         return False
+    # TLS fails in the handshake, but also in an answer: a damaged record, an alert.
     return "NewConnectionError" not in repr(error) and "NameResolutionError" not in repr(error)
 
 

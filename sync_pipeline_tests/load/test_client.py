@@ -3,12 +3,15 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import ssl
 import threading
 from typing import Any
 
 import pytest
 import responses
 from pydantic import SecretStr
+from requests.exceptions import SSLError
+from urllib3.exceptions import MaxRetryError
 
 from sync_pipeline.errors import EnvironmentVariableError, SpaceError
 from sync_pipeline.load.client import (
@@ -112,6 +115,15 @@ def test_a_write_that_met_a_server_error_comes_back_as_ambiguous(remote, status:
     answer = patch(client)
     assert (answer.status, answer.is_ambiguous, answer.is_ok) == (status, True, False)
     assert answer.error_id == f"HTTP {status}"
+
+
+def test_a_write_whose_answer_broke_in_tls_comes_back_as_ambiguous(remote) -> None:
+    client, answers = remote
+    damaged = SSLError(MaxRetryError(None, ENTRY, ssl.SSLError("bad record mac")))  # type: ignore[arg-type]
+    answers.patch(ENTRY, body=damaged)
+    answer = patch(client)
+    assert (answer.is_ambiguous, answer.message) == (True, "TLS error")
+    assert client.requests == 1
 
 
 @pytest.mark.parametrize(

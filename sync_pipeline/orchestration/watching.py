@@ -21,6 +21,8 @@ from sync_pipeline.orchestration.failed_batches import reconcile_failed_batches
 #: Waits before the 1st, 2nd, ... automatic backfill of a batch; then it is left to a person.
 BACKFILL_DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 720))
 INTERVAL_S = 30
+#: Batches that a tick names.
+NAMED = 10
 
 
 def build_failed_batches_sensor(jobs: Sequence[dg.JobDefinition]) -> dg.SensorDefinition:
@@ -35,6 +37,7 @@ def build_failed_batches_sensor(jobs: Sequence[dg.JobDefinition]) -> dg.SensorDe
         history = _read_history(context.cursor)
         kept: dict[str, dict[str, Any]] = {}
         requests: list[dg.RunRequest] = []
+        waits: list[str] = []
         for job in jobs:
             sync_key = job.name.removeprefix("backfill_")
             waiting = reconcile_failed_batches(context.instance, storage_dir, sync_key)
@@ -43,11 +46,17 @@ def build_failed_batches_sensor(jobs: Sequence[dg.JobDefinition]) -> dg.SensorDe
             for batch in waiting:
                 name = f"{sync_key}/{batch.partition_key}"
                 past = kept[name] = history.get(name) or _first_seen(batch, now)
-                if is_going or not is_due(past, now) or spools - {batch.spool.spool_id}:
+                if is_going:
+                    wait = "waits until its sync has ended"
+                elif is_due(past, now) and spools - {batch.spool.spool_id}:
+                    wait = "waits until the batches of another run are done"
+                else:
+                    wait = _reason_to_wait(context.instance, job.name, batch, past, now)
+                    if is_due(past, now):  # requested now, or queued before
+                        spools.add(batch.spool.spool_id)
+                if wait:
+                    waits.append(f"{name} {wait}")
                     continue
-                spools.add(batch.spool.spool_id)
-                if _is_launched(context.instance, job.name, batch.partition_key):
-                    continue  # it waits in the queue
                 kept[name] = {"tries": past["tries"] + 1, "last": now.isoformat()}
                 requests.append(
                     dg.RunRequest(
@@ -57,7 +66,10 @@ def build_failed_batches_sensor(jobs: Sequence[dg.JobDefinition]) -> dg.SensorDe
                         run_key=f"{name}#{past['tries'] + 1} after {past['last']}",
                     )
                 )
-        return dg.SensorResult(run_requests=requests, cursor=json.dumps(kept, sort_keys=True))
+        cursor = json.dumps(kept, sort_keys=True)
+        if requests:
+            return dg.SensorResult(run_requests=requests, cursor=cursor)
+        return dg.SensorResult(skip_reason=_list(waits) or "no failed batches", cursor=cursor)
 
     return dg.SensorDefinition(
         name="failed_batches_sensor",
@@ -75,6 +87,30 @@ def is_due(past: dict[str, Any], now: datetime) -> bool:
     if tries >= len(BACKFILL_DELAYS):
         return False
     return now - datetime.fromisoformat(past["last"]) >= BACKFILL_DELAYS[tries]
+
+
+def _reason_to_wait(
+    instance: dg.DagsterInstance,
+    job_name: str,
+    batch: FailedBatch,
+    past: dict[str, Any],
+    now: datetime,
+) -> str:
+    """Why a batch is not backfilled by this tick; "" where it is."""
+    tries = int(past["tries"])
+    if tries >= len(BACKFILL_DELAYS):
+        return f"is left to a person after {tries} tries"
+    if not is_due(past, now):
+        due = datetime.fromisoformat(past["last"]) + BACKFILL_DELAYS[tries]
+        return f"is due at {due:%Y-%m-%d %H:%M} UTC (try {tries + 1} of {len(BACKFILL_DELAYS)})"
+    if _is_launched(instance, job_name, batch.partition_key):
+        return "is queued or going"
+    return ""
+
+
+def _list(waits: Sequence[str]) -> str:
+    others = len(waits) - NAMED
+    return "; ".join([*waits[:NAMED], *([f"{others} others"] if others > 0 else [])])
 
 
 def _is_launched(instance: dg.DagsterInstance, job_name: str, partition_key: str) -> bool:

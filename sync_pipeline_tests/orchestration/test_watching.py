@@ -30,14 +30,18 @@ def failing(project: Project) -> tuple[Project, str]:
 
 def tick(project: Project, cursor: str | None = None) -> tuple[list[dg.RunRequest], dict[str, Any]]:
     """Evaluate `failed_batches_sensor`; requests and history of this project only."""
+    data = evaluate(project, cursor)
+    return list(data.run_requests or ()), json.loads(data.cursor or "{}")
+
+
+def evaluate(project: Project, cursor: str | None = None) -> Any:
+    """What a tick of `failed_batches_sensor` comes to."""
     repository = project.definitions()
     sensor = repository.get_sensor_def("failed_batches_sensor")
     with dg.build_sensor_context(
         instance_ref=project.instance.get_ref(), cursor=cursor, repository_def=repository
     ) as context:
-        data = sensor.evaluate_tick(context)
-    history = json.loads(data.cursor or "{}")
-    return list(data.run_requests or ()), history
+        return sensor.evaluate_tick(context)
 
 
 def history_of(project: Project, key: str, *, tries: int, minutes_ago: float) -> str:
@@ -72,6 +76,25 @@ def test_delays_grow_from_try_to_try(tries: int) -> None:
 def test_after_the_last_try_a_batch_is_left_to_a_person() -> None:
     past = {"tries": len(BACKFILL_DELAYS), "last": (NOW - timedelta(days=99)).isoformat()}
     assert not is_due(past, NOW)
+
+
+@pytest.mark.parametrize(
+    ("tries", "minutes_ago", "reason"),
+    [(0, 0, "is due at 20"), (1, 3, "(try 2 of 5)"), (5, 9_999, "left to a person after 5 tries")],
+    ids=["first", "second", "last"],
+)
+def test_a_tick_says_why_a_batch_is_not_backfilled(
+    failing: tuple[Project, str], tries: int, minutes_ago: float, reason: str
+) -> None:
+    project, key = failing
+    cursor = history_of(project, key, tries=tries, minutes_ago=minutes_ago)
+    said = evaluate(project, cursor).skip_message
+    assert said.startswith(f"{project.key}/{key} is ")
+    assert reason in said
+
+
+def test_a_tick_without_failed_batches_says_so(project: Project) -> None:
+    assert evaluate(project).skip_message == "no failed batches"
 
 
 def test_a_settled_batch_is_forgotten(failing: tuple[Project, str]) -> None:

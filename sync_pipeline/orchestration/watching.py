@@ -100,12 +100,23 @@ def _reason_to_wait(
     tries = int(past["tries"])
     if tries >= len(BACKFILL_DELAYS):
         return f"is left to a person after {tries} tries"
+    if _is_terminated(instance, batch):
+        return "is left to a person, as one terminated its run"
     if not is_due(past, now):
         due = datetime.fromisoformat(past["last"]) + BACKFILL_DELAYS[tries]
         return f"is due at {due:%Y-%m-%d %H:%M} UTC (try {tries + 1} of {len(BACKFILL_DELAYS)})"
     if _is_launched(instance, job_name, batch.partition_key):
         return "is queued or going"
     return ""
+
+
+def _is_terminated(instance: dg.DagsterInstance, batch: FailedBatch) -> bool:
+    """Whether somebody ended the run on purpose, and nobody has gone on with it since."""
+    run_id = batch.spool.spool_id
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.status is not dg.DagsterRunStatus.CANCELED:
+        return False
+    return instance.get_runs_count(dg.RunsFilter(tags={"dagster/parent_run_id": run_id})) == 0
 
 
 def _list(waits: Sequence[str]) -> str:

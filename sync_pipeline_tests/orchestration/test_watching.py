@@ -93,6 +93,21 @@ def test_a_tick_says_why_a_batch_is_not_backfilled(
     assert reason in said
 
 
+def test_what_a_person_terminated_is_not_gone_on_with_by_itself(project: Project) -> None:
+    """Dagster's "Terminate": a minute later, the sensor would have written the rest."""
+    project.source.rows[5]["stock"] = "many"
+    run_id = project.apply().run_id
+    (key,) = project.partitions()
+    due = history_of(project, key, tries=0, minutes_ago=2)
+    project.instance.report_run_canceled(project.run(run_id))
+    assert tick(project, due)[0] == []
+    assert "one terminated its run" in evaluate(project, due).skip_message
+
+    assert not project.resume(run_id).is_success
+    (request,), _ = tick(project, due)
+    assert request.partition_key == key
+
+
 def test_a_tick_without_failed_batches_says_so(project: Project) -> None:
     assert evaluate(project).skip_message == "no failed batches"
 

@@ -87,5 +87,6 @@ def find_failed_batch(storage_dir: Path, sync_key: str, partition_key: str) -> t
             return spool, batch
     raise UsageError(
         f"{partition_key} is not a failed batch of {sync_key}: its spool is not in {storage_dir}. "
-        f"`sync-pipeline failed {sync_key}` lists the keys."
+        f"`sync-pipeline failed {sync_key}` lists the keys that are. Was the spool removed? Then "
+        f"launch sync_{sync_key} again; it fetches the records anew."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import dagster as dg
@@ -326,6 +327,16 @@ def test_a_backfill_without_partition_or_of_another_sync_says_what_to_do(
 ) -> None:
     with pytest.raises(UsageError, match=rf"sync-pipeline failed {project.key}"):
         project.backfill("deadbeef__batch_000001")
+
+
+def test_a_backfill_whose_spool_was_removed_says_to_launch_the_sync_again(
+    project: Project,
+) -> None:
+    break_row(project, 5)
+    failed = project.apply()
+    shutil.rmtree(project.spool(failed.run_id).root)
+    with pytest.raises(UsageError, match=f"launch sync_{project.key} again"):
+        project.backfill(key_of(failed.run_id, "batch_000001"))
 
 
 def test_a_space_that_goes_away_stops_the_run_and_every_batch_counts_as_failed(

@@ -64,7 +64,8 @@ def _unknown_content_type(client: SpaceClient, content_type_id: str) -> UsageErr
     return UsageError(
         f"contentType: there is no content type {content_type_id!r} in the {client.space_text}. "
         f"{suggest_content_type(client, content_type_id)} Correct `contentType` in the config "
-        "file, or CONTENTFUL_SPACE_ID and CONTENTFUL_ENVIRONMENT_ID."
+        "file, or CONTENTFUL_SPACE_ID and CONTENTFUL_ENVIRONMENT_ID; for the local space, its "
+        "`target.model`."
     )
 
 

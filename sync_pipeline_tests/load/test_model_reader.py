@@ -56,6 +56,13 @@ def test_an_empty_space_says_so(client: SpaceClient, space: SpaceState) -> None:
         fetch_target_model(client, "product")
 
 
+def test_a_missing_content_type_names_what_chooses_the_space(client: SpaceClient) -> None:
+    with pytest.raises(UsageError) as refused:
+        fetch_target_model(client, "nosuchtype")
+    for name in ("`contentType`", "CONTENTFUL_SPACE_ID", "`target.model`"):
+        assert name in str(refused.value)
+
+
 def test_a_content_type_that_was_never_activated_is_refused(
     client: SpaceClient, space: SpaceState
 ) -> None:

@@ -71,6 +71,7 @@ def build_schedule(config: SyncConfig, job: dg.JobDefinition) -> dg.ScheduleDefi
                 if stated.enabled
                 else dg.DefaultScheduleStatus.STOPPED
             ),
+            description=f"Launches sync_{config.key} ({_list_run_config(stated)}).",
         )
     except dg.DagsterInvalidDefinitionError as error:
         raise ConfigError(
@@ -120,7 +121,8 @@ def build_sensor(config: SyncConfig, job: dg.JobDefinition) -> dg.SensorDefiniti
         default_status=(
             dg.DefaultSensorStatus.RUNNING if stated.enabled else dg.DefaultSensorStatus.STOPPED
         ),
-        description=f"Launches sync_{config.key} when its source says that something changed.",
+        description=f"Launches sync_{config.key} ({_list_run_config(stated)}) when its source says "
+        "that something changed.",
     )
 
 
@@ -128,6 +130,13 @@ def run_config_of(stated: Schedule | Sensor) -> dict[str, Any]:
     """The flat run config that a schedule or sensor states; what it leaves out is the file's."""
     values = {name: getattr(stated, name) for name in _RUN_CONFIG}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _list_run_config(stated: Schedule | Sensor) -> str:
+    """E.g. `apply: true, mode: streaming`: whoever sees it in the UI knows whether it writes."""
+    return ", ".join(
+        f"{name}: {str(value).lower()}" for name, value in run_config_of(stated).items()
+    )
 
 
 def reason_to_wait(

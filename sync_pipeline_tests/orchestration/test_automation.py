@@ -217,6 +217,15 @@ def test_a_schedule_applies_unless_its_block_says_otherwise(project: Project) ->
     assert request.run_config == {"apply": True}
 
 
+def test_a_schedule_and_a_sensor_say_in_the_ui_whether_they_write(project: Project) -> None:
+    watch(project, apply=False)
+    sensor = project.definitions().get_sensor_def(f"sync_{project.key}_sensor")
+    assert f"sync_{project.key} (apply: false) when" in (sensor.description or "")
+    project.write_config(schedule={"cron": "0 2 * * *", "mode": "streaming"})
+    schedule = project.definitions().get_schedule_def(f"sync_{project.key}_schedule")
+    assert schedule.description == f"Launches sync_{project.key} (apply: true, mode: streaming)."
+
+
 def test_a_schedule_skips_while_a_run_is_going(project: Project, going: str) -> None:
     project.write_config(schedule={"cron": "@daily"})
     requests, reason = scheduled(project)

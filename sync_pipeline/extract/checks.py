@@ -1,4 +1,4 @@
-"""What can be wrong with the templates of a source, found all at once without asking it."""
+"""What can be wrong with the templates and paths of a source, found without asking it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from sync_pipeline.config.model import SyncConfig
+from sync_pipeline.config.pagination import ResolvedPagination, resolve_pagination
 from sync_pipeline.config.problems import Place, Problem, config_error
-from sync_pipeline.errors import MappingError
+from sync_pipeline.errors import ConfigError, MappingError
+from sync_pipeline.extract.formats import check_json_path
 from sync_pipeline.extract.requesting import PAGING_NAMES
 from sync_pipeline.templating import compile_text
 
@@ -31,7 +33,7 @@ class _Template(NamedTuple):
 
 
 def check_source(config: SyncConfig) -> None:
-    """Check the templates of a source, whatever the environment variables are.
+    """Check the templates and paths of a source, whatever the environment variables are.
 
     Raises:
         ConfigError: With all that is wrong.
@@ -44,8 +46,40 @@ def check_source(config: SyncConfig) -> None:
             compile_text(template.source, names=names)
         except MappingError as err:
             problems.append(Problem(Place(template.key), err.message))
+    if config.source_type == "restapi":
+        try:
+            check_paths(config, resolve_pagination(config))
+        except ConfigError as err:
+            problems.append(Problem(Place(err.key), err.message))
     if problems:
         raise config_error(problems, config.path)
+
+
+def check_paths(config: SyncConfig, plan: ResolvedPagination) -> None:
+    """Raise `ConfigError` where a path has no JSON to be read in, or the records' is none.
+
+    The other paths may be names of the document as they stand, such as `@odata.nextLink`.
+    """
+    in_body = {
+        "pagination.cursorPath": plan.cursor_path,
+        "pagination.nextUrlPath": plan.next_url_path,
+        "pagination.totalPath": plan.total_path,
+        "pagination.hasMorePath": plan.has_more_path,
+        "resultsTotalPagesPath": plan.total_pages_path,
+    }
+    for key, path in in_body.items():
+        if path is not None and config.results_format != "json":
+            raise ConfigError(
+                f"is read in a JSON body, but resultsFormat is {config.results_format}; take it "
+                f"out, or page by offset, page, link_header or continuationTokenHeader",
+                file=config.path,
+                key=key,
+            )
+    if config.results_json_path is not None:
+        try:
+            check_json_path(config.results_json_path)
+        except ConfigError as err:
+            raise ConfigError(err.message, file=config.path, key=err.key) from err
 
 
 def _templates(config: SyncConfig) -> Iterator[_Template]:

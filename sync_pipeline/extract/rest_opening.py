@@ -13,10 +13,11 @@ import requests
 
 from sync_pipeline.config.environment import read_environment
 from sync_pipeline.config.model import ApiKeyAuth, SyncConfig
-from sync_pipeline.config.pagination import ResolvedPagination, resolve_pagination
+from sync_pipeline.config.pagination import resolve_pagination
 from sync_pipeline.errors import ConfigError
 from sync_pipeline.extract.auth import Authenticator, TokenAuth
 from sync_pipeline.extract.cache import open_cached_session
+from sync_pipeline.extract.checks import check_paths
 from sync_pipeline.extract.enumeration import Leaf, build_levels, enumerate_leaves
 from sync_pipeline.extract.http import HttpLimits, SourceHttp
 from sync_pipeline.extract.oauth2 import ClientCredentials, token_fetcher
@@ -52,7 +53,7 @@ def open_rest_source(
     """
     log = log or logging.getLogger("sync_pipeline.extract")
     plan = resolve_pagination(config)
-    _check_paths(config, plan)
+    check_paths(config, plan)
     templates = compile_requests(config)
     context = {"config": dict(variables)}
     environment = read_environment(dict(variables), Path())
@@ -138,26 +139,6 @@ def _open_leaves(
             key="enumerateForContentTypes",
         )
     return lambda: enumerate_leaves(levels, lookup)
-
-
-def _check_paths(config: SyncConfig, plan: ResolvedPagination) -> None:
-    names = {
-        "pagination.cursorPath": plan.cursor_path,
-        "pagination.nextUrlPath": plan.next_url_path,
-        "pagination.totalPath": plan.total_path,
-        "pagination.hasMorePath": plan.has_more_path,
-        "resultsTotalPagesPath": plan.total_pages_path,
-    }
-    if config.results_format == "json":
-        return
-    for key, path in names.items():
-        if path is not None:
-            raise ConfigError(
-                f"is read in a JSON body, but resultsFormat is {config.results_format}; take it "
-                f"out, or page by offset, page, link_header or continuationTokenHeader",
-                file=config.path,
-                key=key,
-            )
 
 
 def _secret_headers(config: SyncConfig) -> frozenset[str]:

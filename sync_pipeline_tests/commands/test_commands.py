@@ -204,6 +204,7 @@ SOURCE_TEMPLATES = [
         "enumerateForContentTypes[0].filter",
         "shop",
     ),
+    ({"resultsJsonPath": "items["}, "resultsJsonPath", "items["),
     ({"sensor": {"type": "http_change", "url": "https://x/{{ y }}"}}, "sensor.url", '"y"'),
     (
         {"sensor": {"type": "http_change", "url": "https://x", "headers": {"A": "{{ y }}"}}},

@@ -206,6 +206,15 @@ class RestSource:
                     err.status,
                 )
                 return SmallBody([], Declared())
+            plan = self._plan
+            is_declared = plan.total_path or plan.total_pages_path or plan.has_more_path
+            is_guess = plan.style in ("offset", "page") and state.pages > 0 and not is_declared
+            if is_guess and err.status in _NOTHING_FOLLOWS:
+                raise SourceError(
+                    f"{err}. The page before it was full: if this is how the source says that "
+                    f"nothing follows, declare pagination.totalPath, totalPagesPath or hasMorePath",
+                    status=err.status,
+                ) from err
             raise
 
     def _read_large(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sync_pipeline.errors import SourceDataError
+from sync_pipeline.errors import SourceDataError, SourceError
 from sync_pipeline_tests.extract.api import Catalogue, Reply, numbered, serve
 from sync_pipeline_tests.extract.sources import (
     DECLARED,
@@ -283,6 +283,20 @@ def test_an_error_in_answer_to_the_request_that_only_makes_sure_is_the_end(statu
     with serve(route) as api:
         config = config_of(api.url, pagination=pagination_of("offset", ("total",)))
         assert fetch_all(config) == numbered(20)
+
+
+@pytest.mark.parametrize("style", ["offset", "page"])
+def test_an_error_after_a_full_page_says_what_to_declare_if_it_is_the_end(style):
+    catalogue = Catalogue(numbered(20), style)
+
+    def route(request):
+        reply = catalogue(request)
+        return reply if reply.body["items"] else Reply({"detail": "Invalid page."}, status=404)
+
+    with serve(route) as api:
+        block = pagination_of(style)
+        with pytest.raises(SourceError, match=r"Invalid page.*declare pagination\.totalPath"):
+            fetch_all(config_of(api.url, pagination=block))
 
 
 def test_a_total_that_falls_while_paging_is_a_warning(caplog):

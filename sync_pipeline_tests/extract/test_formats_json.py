@@ -24,6 +24,7 @@ from sync_pipeline.extract.formats import (
     select_rows,
     value_at,
 )
+from sync_pipeline.extract.formats.json_events import parse_events
 from sync_pipeline.extract.formats.json_stream import MAX_DEPTH
 from sync_pipeline_tests.extract.format_bodies import Trickle, config, rows, rows_and_error
 
@@ -417,6 +418,17 @@ def test_a_path_that_cannot_be_read_is_a_config_error(path: str) -> None:
     assert caught.value.key == "pagination.totalPath"
     check_json_path("$.fine[0]")
     check_json_path("$..fine")
+
+
+def test_a_long_text_is_given_to_the_parser_in_few_pieces() -> None:
+    """With each piece it reads the text from its beginning: 100 MB took minutes."""
+    text = b'[{"a": "' + b"x" * 8_000_000 + b'", "b": 1}, {"a": 2}]'
+    chunks = [text[at : at + 65_536] for at in range(0, len(text), 65_536)]
+    parts = list(parse_events(chunks))
+    assert len(chunks) > 100
+    assert len(parts) < 15
+    values = [value for part in parts for event, value in part if event in ("string", "number")]
+    assert values == ["x" * 8_000_000, 1, 2]
 
 
 @pytest.mark.parametrize("path", ["items[?(@.a =~ '[')]", "items[/a]", "items[*].a.`sub(/[/, x)`"])

@@ -6,12 +6,15 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 import ijson
 
 Event: TypeAlias = tuple[str, Any]
 
+#: Bytes that are given to the parser at once at most.
+MOST_JOINED: Final = 16 * 1024 * 1024
 #: A SystemError is how the C extension reports an integer with more digits than Python converts.
 _PARSER_ERRORS: Final = (ijson.JSONError, ValueError, ArithmeticError, SystemError, StopIteration)
 
@@ -28,13 +31,24 @@ def parse_events(chunks: Iterable[bytes]) -> Iterator[list[Event]]:
     """
     events: Any = ijson.sendable_list()
     parser = ijson.basic_parse_coro(events)
+    waiting: list[bytes] = []
+    size = unfinished = 0
     try:
-        for chunk in chunks:
+        for chunk in chain(chunks, (b"",)):
+            waiting.append(chunk)
+            size += len(chunk)
+            # With each piece yajl reads a text that does not end from its beginning, which takes
+            # minutes for 100 MB: so each piece is as long as what it has read of that text.
+            if not size or (chunk and size < min(unfinished, MOST_JOINED)):
+                continue
+            piece = b"".join(waiting)
+            waiting, size = [], 0
             try:
-                parser.send(chunk)
+                parser.send(piece)
             except _PARSER_ERRORS as err:
                 yield _sound_events(events, err)
                 raise BrokenJsonError(_reason(err)) from err
+            unfinished = 0 if events else unfinished + len(piece)
             yield list(events)
             del events[:]
         try:

@@ -55,14 +55,12 @@ def clean_spools(
         if not dry_run:
             # First: without it this is no spool. A kill in the middle must not leave one whose
             # results are gone, so that its batches count as failed.
-            spool.database.unlink(missing_ok=True)
+            spool.facts.unlink(missing_ok=True)
             shutil.rmtree(spool.root)
         yield Removed(spool, size)
 
 
 def keeps_failed_batches(spool: Spool) -> bool:
     """Whether a backfill still needs this spool. Dry runs leave nothing to backfill."""
-    if not spool.database.exists():  # ended before its first page: a plain new run does as well
-        return False
     facts = read_run_facts(spool)
     return bool(facts.get("apply")) and any(True for _ in failed_batches_of(spool))

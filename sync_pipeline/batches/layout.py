@@ -49,6 +49,11 @@ class Spool:
         return self.root / "seen.sqlite"
 
     @property
+    def facts(self) -> Path:
+        """What the run that fetched was asked for; written first."""
+        return self.root / "run.json"
+
+    @property
     def manifest(self) -> Path:
         """Exists once the extraction is whole."""
         return self.root / "manifest.json"
@@ -112,13 +117,13 @@ def spool_of(storage_dir: Path, sync_key: str, spool_id: str) -> Spool:
 
 def list_spools(storage_dir: Path, sync_key: str | None = None) -> list[Spool]:
     """All spools, of one sync or of all, oldest first."""
-    pattern = f"{sync_key or '*'}/*/extraction.sqlite"
+    pattern = f"{sync_key or '*'}/*/run.json"
     found = [Spool(path.parent) for path in (storage_dir / "spool").glob(pattern)]
-    return sorted(found, key=lambda spool: (spool.database.stat().st_ctime, spool.spool_id))
+    return sorted(found, key=lambda spool: (spool.facts.stat().st_ctime, spool.spool_id))
 
 
 def list_folders(storage_dir: Path, sync_key: str | None = None) -> list[Spool]:
-    """All spools, and the folders of runs that ended before they had fetched anything."""
+    """All spools, and what is left of others."""
     found = (storage_dir / "spool").glob(f"{sync_key or '*'}/*")
     return [Spool(path) for path in sorted(found) if path.is_dir()]
 

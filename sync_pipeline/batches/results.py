@@ -138,12 +138,19 @@ def failed_batches_of(spool: Spool) -> Iterator[FailedBatch]:
     """
     manifest = read_manifest(spool)
     if manifest is None:
-        if read_result(spool, FETCH) is not None:  # a later run fetched everything anew
-            return
+        fetched = read_result(spool, FETCH)
+        if fetched is not None and fetched.status == "superseded":
+            return  # a later run fetched everything anew
+        why = fetched.reason if fetched else "the extraction was interrupted"
         yield FailedBatch(
-            partition_key(spool.spool_id, FETCH), spool, FETCH,
-            "the extraction was interrupted; a backfill goes on where it stopped", 1, "", 0,
-        )  # fmt: skip
+            partition_key(spool.spool_id, FETCH),
+            spool,
+            FETCH,
+            f"{why.removesuffix('.')}. A backfill goes on where the extraction stopped.",
+            fetched.attempts if fetched else 1,
+            fetched.finished_at if fetched else "",
+            0,
+        )
         return
     results = read_results(spool)
     for ref in unfinished_batches(spool, manifest):
@@ -214,9 +221,9 @@ def _seconds_per_batch(spool: Spool) -> float | None:
 
 def write_run_facts(spool: Spool, facts: Mapping[str, Any]) -> None:
     """Keep what the run was asked for beside its spool, before the first page is fetched."""
-    write_json(spool.root / "run.json", facts)
+    write_json(spool.facts, facts)
 
 
 def read_run_facts(spool: Spool) -> dict[str, Any]:
     """What the run that opened the spool was asked for; {} if it was killed before it could say."""
-    return read_json(spool.root / "run.json") or {}
+    return read_json(spool.facts) or {}

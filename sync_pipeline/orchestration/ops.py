@@ -58,15 +58,14 @@ def fetch_batches(context: dg.OpExecutionContext) -> Iterator[Any]:
     Goes on after the last finished page when it is retried, re-executed or resumed.
     """
     started = time.monotonic()
-    with open_step(context) as step:
+    with open_step(context) as step, _failed_partition(context, step, FETCH):
         setting = step.setting
         if step.replay is None:
             reconcile_failed_batches(context.instance, setting.storage_dir, setting.config.key)
         applies = str(setting.options.apply).lower()
         context.instance.add_run_tags(context.run_id, {"sync/apply": applies})
         fetched = fetch(setting)
-        if step.replay == FETCH:
-            _settle_partition(context, step, FETCH)
+        _settle_partition(context, step, FETCH)
         waiting = [
             ref
             for ref in unfinished_batches(setting.spool, fetched.manifest)
@@ -322,10 +321,11 @@ def _failed_partition(context: dg.OpExecutionContext, step: Step, batch: str) ->
 
 
 def _add_partition(context: dg.OpExecutionContext, step: Step, batch: str) -> None:
-    if step.setting.options.apply:
+    spool = step.setting.spool
+    is_fetched = batch == FETCH and read_manifest(spool) is not None
+    if step.setting.options.apply and spool.facts.exists() and not is_fetched:
         name = partitions_name(step.setting.config.key)
-        key = partition_key(step.setting.spool.spool_id, batch)
-        context.instance.add_dynamic_partitions(name, [key])
+        context.instance.add_dynamic_partitions(name, [partition_key(spool.spool_id, batch)])
 
 
 def _settle(context: dg.OpExecutionContext, step: Step, upserted: Upserted) -> None:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from sync_pipeline.batches.extraction import Extraction, Progress, open_extraction
 from sync_pipeline.batches.layout import list_spools
 from sync_pipeline.batches.manifest import Manifest, read_manifest
-from sync_pipeline.batches.results import read_run_facts, write_run_facts
+from sync_pipeline.batches.results import (
+    FETCH,
+    BatchResult,
+    read_result,
+    read_run_facts,
+    write_result,
+    write_run_facts,
+)
 from sync_pipeline.batches.sizing import (
     COPIES_IN_MEMORY,
     Load,
@@ -18,14 +27,15 @@ from sync_pipeline.batches.sizing import (
     shrink_batch_size,
 )
 from sync_pipeline.config.run_options import RunOptions
-from sync_pipeline.errors import MemoryBoundError
+from sync_pipeline.errors import MemoryBoundError, SpoolError, SyncPipelineError, UsageError
 from sync_pipeline.extract import open_source
 from sync_pipeline.memory import memory_bound_mb, rss_mb
-from sync_pipeline.model import Page, Source, TargetModel
+from sync_pipeline.model import Counts, Page, Source, TargetModel
 from sync_pipeline.stages.lookup import RunMapping, compile_run_mapping
 from sync_pipeline.stages.setting import (
     Setting,
     add_requests,
+    build_redactor,
     fetch_target,
     open_client,
     open_sync_ledger,
@@ -65,23 +75,46 @@ def fetch(setting: Setting, on_page: Callable[[Progress], None] = lambda _: None
     """
     with open_client(setting) as client:
         mapping: RunMapping | None = None
+        facts = _open_facts(setting)  # before the first request: a run that ends here is made good
         try:
             target = fetch_target(client, setting.config)
             mapping = compile_run_mapping(setting, target)
-            manifest = _fetch(setting, target, mapping, on_page)
+            manifest = _fetch(setting, facts, target, mapping, on_page)
+        except SyncPipelineError as error:
+            _record_failure(setting, error)
+            raise
         finally:
             requests = client.requests + (mapping.lookup.requests if mapping else 0)
             add_requests(setting.spool, "fetch", requests)
     return Fetched(manifest, str(manifest.run["mode"]), requests)
 
 
+def _record_failure(setting: Setting, error: SyncPipelineError) -> None:
+    """Note why an extraction is not whole; one that has only to be corrected leaves nothing."""
+    spool = setting.spool
+    if isinstance(error, UsageError) and not spool.database.exists():
+        shutil.rmtree(spool.root)
+    elif setting.options.apply and read_manifest(spool) is None:
+        previous = read_result(spool, FETCH)
+        result = BatchResult(
+            status="failed",
+            counts=Counts(),
+            run_id=setting.run_id,
+            finished_at=setting.clock().isoformat(timespec="milliseconds"),
+            reason=build_redactor(setting).redact(str(error)),
+            attempts=previous.attempts + 1 if previous else 1,
+        )
+        with suppress(SpoolError):  # a full disk, say, which is the error to be told
+            write_result(spool, FETCH, result)
+
+
 def _fetch(
     setting: Setting,
+    facts: Mapping[str, Any],
     target: TargetModel,
     mapping: RunMapping,
     on_page: Callable[[Progress], None],
 ) -> Manifest:
-    facts = _open_facts(setting)
     write_target_model(setting, target)
     manifest = read_manifest(setting.spool)
     if manifest is not None:

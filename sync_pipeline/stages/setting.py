@@ -62,9 +62,14 @@ class Setting:
         return replace(batch, path=str(self.spool.records(batch.key)))
 
 
+def build_redactor(setting: Setting) -> Redactor:
+    """Takes the secrets of the run out of a text."""
+    return Redactor(secrets_of(setting.config, setting.environment))
+
+
 def build_letter_redactor(setting: Setting) -> Callable[[DeadLetter], DeadLetter]:
     """Makes dead letters fit to be kept: an error that quotes a value may quote a secret."""
-    redactor = Redactor(secrets_of(setting.config, setting.environment))
+    redactor = build_redactor(setting)
     return lambda letter: replace(letter, message=redactor.redact(letter.message))
 
 

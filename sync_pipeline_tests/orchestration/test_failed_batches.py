@@ -372,3 +372,29 @@ def test_a_space_that_goes_away_stops_the_run_and_every_batch_counts_as_failed(
     assert project.resume(launched.run_id).is_success
     assert project.partitions() == set()
     assert len(project.space.entries()) == 40
+
+
+def test_a_run_that_ends_before_its_first_page_is_failed_too_and_says_why(
+    project: Project,
+) -> None:
+    """A sensor has spent its cursor on it: nobody else would fetch what has changed."""
+    project.space.fault = lambda _request: "reset_before"
+    run_id = project.apply().run_id
+    key = f"{run_id[:8]}__fetch"
+    assert project.partitions() == {key}
+    (waiting,) = reconcile_failed_batches(project.instance, project.storage, project.key)
+    assert waiting.partition_key == key
+    assert "cannot be reached" in waiting.reason
+    project.space.fault = lambda _request: None
+    assert project.backfill(key).is_success
+    assert len(project.space.entries()) == 40
+    assert project.failed() == []
+
+
+def test_a_run_that_only_has_to_be_corrected_leaves_nothing_to_backfill(project: Project) -> None:
+    project.write_config(mapping={"sku": "{{ row.sku }}", "nosuch": "x"})
+    run_id = project.apply().run_id
+    assert not project.run(run_id).is_success
+    assert project.failed() == []
+    assert project.partitions() == set()
+    assert not project.spool(run_id).root.exists()

@@ -1,0 +1,112 @@
+"""What the steps of a batch show: partitions of failed batches, progress, one line, the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from sync_pipeline.batches.manifest import read_manifest
+from sync_pipeline.batches.results import FETCH, BatchProgress, partition_key, read_batch_progress
+from sync_pipeline.memory import rss_mb
+from sync_pipeline.orchestration.failed_batches import partitions_name
+from sync_pipeline.orchestration.steps import LOCATION, Step, refuse_if_stopped
+from sync_pipeline.stages.upsert import Upserted
+
+
+@contextmanager
+def failed_partition(context: dg.OpExecutionContext, step: Step, batch: str) -> Iterator[None]:
+    """Add the batch to the failed ones when its step fails; dry runs leave no keys."""
+    try:
+        refuse_if_stopped(step)
+        yield
+    except Exception:
+        add_partition(context, step, batch)
+        show_progress(context, step)
+        raise
+
+
+def add_partition(context: dg.OpExecutionContext, step: Step, batch: str) -> None:
+    """Show a batch as failed, or an extraction (`fetch`) that is not whole. Idempotent."""
+    spool = step.setting.spool
+    is_fetched = batch == FETCH and read_manifest(spool) is not None
+    if step.setting.options.apply and spool.facts.exists() and not is_fetched:
+        name = partitions_name(step.setting.config.key)
+        context.instance.add_dynamic_partitions(name, [partition_key(spool.spool_id, batch)])
+
+
+def settle(context: dg.OpExecutionContext, step: Step, upserted: Upserted) -> None:
+    """Show as failed or not how a batch ended; one that waits for others stays as it is shown."""
+    if upserted.failure:
+        add_partition(context, step, upserted.batch)
+    elif not upserted.put_off:
+        settle_partition(context, step, upserted.batch)
+
+
+def settle_partition(context: dg.OpExecutionContext, step: Step, batch: str) -> None:
+    """Take a batch out of the failed ones. Idempotent."""
+    name = partitions_name(step.setting.config.key)
+    key = partition_key(step.setting.spool.spool_id, batch)
+    if context.instance.has_dynamic_partition(name, key):
+        context.instance.delete_dynamic_partition(name, key)
+
+
+def _progress(step: Step) -> BatchProgress:
+    """Of what this run is about: all batches of the spool, or the one that a backfill replays."""
+    setting = step.setting
+    batch = None if step.replay == FETCH else step.replay
+    return read_batch_progress(setting.spool, setting.run_id, batch)
+
+
+def show_progress(context: dg.OpExecutionContext, step: Step) -> None:
+    """`sync/progress` (batches that ended, of all) and `sync/failed` on the Runs page."""
+    progress = _progress(step)
+    context.instance.add_run_tags(
+        context.run_id,
+        {
+            "sync/progress": f"{progress.ended}/{progress.batches}",
+            "sync/failed": str(progress.failed_entries),
+        },
+    )
+
+
+def remedy_of(step: Step, batch: str) -> dict[str, Any]:
+    """What to do about a failed batch, with a link to the job that replays it."""
+    setting = step.setting
+    if not setting.options.apply:
+        return {}
+    key = setting.config.key
+    partition = partition_key(setting.spool.spool_id, batch)
+    return {
+        "remedy": (
+            f"Is the config wrong? Correct it and backfill the partition {partition} of "
+            f"backfill_{key}, or `sync-pipeline backfill {key}`. Is the source wrong? Correct it "
+            f"and launch sync_{key} again."
+        ),
+        "backfill": dg.MetadataValue.job(f"backfill_{key}", LOCATION),
+    }
+
+
+def log_batch(step: Step, upserted: Upserted) -> None:
+    """One line: what became of a batch, how far the run is, how fast, and how long it will take."""
+    progress = _progress(step)
+    seconds = max(upserted.duration_s, 1e-6)
+    left_s = (progress.batches - progress.ended) * (progress.seconds_per_batch or 0.0)
+    wrote = step.setting.options.apply
+    shown = {
+        "created": "created" if wrote else "to create",
+        "updated": "updated" if wrote else "to update",
+        "unchanged": "unchanged",
+        "failed": "failed",
+    }
+    counts = ", ".join(f"{getattr(upserted.counts, name):,} {text}" for name, text in shown.items())
+    if upserted.put_off:
+        counts += f", {upserted.put_off:,} to publish when the others are written"
+    step.setting.log.info(
+        "%s: %s, %d of %d batches: %s, %.0f records/s, %.0f MB%s",
+        step.setting.config.key, upserted.batch, progress.ended, progress.batches,
+        counts, upserted.counts.records / seconds, rss_mb(),
+        f", about {left_s:.0f} s left" if left_s else "",
+    )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -204,6 +204,15 @@ def with_query(url: str, parameters: Mapping[str, str]) -> str:
     added = urlencode(parameters)
     joined = "&".join(piece for piece in (query, added) if piece)
     return urlunsplit(parts._replace(query=joined, fragment=""))
+
+
+def secret_pairs(url: str, secrets: Collection[str]) -> dict[str, str]:
+    """The parameters of a URL whose values hold a secret."""
+    return {
+        name: value
+        for name, value in _pairs(urlsplit(url).query)
+        if any(secret in value for secret in secrets)
+    }
 
 
 def without_query(url: str, names: frozenset[str]) -> str:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from sync_pipeline.config.environment import read_environment
 from sync_pipeline.config.model import Sensor, SyncConfig
@@ -19,7 +18,12 @@ from sync_pipeline.extract.http import HttpLimits, HttpRequest, SourceHttp
 from sync_pipeline.extract.oauth2 import ClientCredentials, token_fetcher
 from sync_pipeline.extract.requesting import build_authenticator, compile_template
 from sync_pipeline.extract.retrying import RetryPolicy
-from sync_pipeline.extract.sessions import RedirectGuard, SessionPerThread, is_http_url
+from sync_pipeline.extract.sessions import (
+    RedirectGuard,
+    SessionPerThread,
+    is_http_url,
+    is_same_origin,
+)
 from sync_pipeline.redaction import Redactor, redact_url, secrets_of
 
 #: A document that is watched for one value is small; a data set is watched by its validators.
@@ -33,7 +37,7 @@ def probe_change(config: SyncConfig, sensor: Sensor, *, variables: Mapping[str, 
     """Ask the URL that the sensor watches for the state of its source.
 
     Args:
-        config: The sync; its `auth` is used where the URL is on the host of `endPoint`.
+        config: The sync; its `auth` is used where the URL has the scheme and host of `endPoint`.
         sensor: The URL, its headers, and the path of the value to watch, if any.
         variables: Environment variables that templates may read as `config.NAME`.
 
@@ -75,8 +79,9 @@ def probe_change(config: SyncConfig, sensor: Sensor, *, variables: Mapping[str, 
         return TokenAuth(fetch_token, secrets=[credentials.client_secret], close=token_http.close)
 
     end_point = _end_point(config, context)
-    is_same_host = is_http_url(end_point) and urlsplit(url).netloc == urlsplit(end_point).netloc
-    http = open_http(build_authenticator(config, context, open_token_auth) if is_same_host
+    with RedirectGuard() as session:  # not over http what is for https
+        may_have = is_http_url(end_point) and is_same_origin(session, end_point, url)
+    http = open_http(build_authenticator(config, context, open_token_auth) if may_have
                      else NoAuth())  # fmt: skip
     try:
         return http.fetch(

@@ -49,6 +49,8 @@ class HttpRequest:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
+    #: Parameters that are secret, and so not in `url`; for the host that may have credentials.
+    secret_query: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,7 @@ class SourceHttp:
         if is_same_origin(session, home, url):
             credentials = self._authenticator.credentials()
             headers = _merge_headers(headers, credentials.headers)
-            url = with_query(url, credentials.query)
+            url = with_query(url, {**request.secret_query, **credentials.query})
         else:
             if request.body:
                 raise SourceError(

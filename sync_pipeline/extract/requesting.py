@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
@@ -25,6 +25,7 @@ from sync_pipeline.extract.auth import (
     basic,
     basic_value,
     bearer,
+    secret_pairs,
     with_query,
 )
 from sync_pipeline.extract.http import HttpRequest
@@ -61,6 +62,8 @@ class RequestTemplates:
     json_body: Callable[[Mapping[str, Any]], Any] | None
     #: Paging values that templates use.
     used: frozenset[str]
+    #: Values that must not get to the disk.
+    secrets: frozenset[str] = frozenset()
 
     def build(
         self, plan: ResolvedPagination, page: PageRequest, context: Mapping[str, Any]
@@ -98,11 +101,14 @@ class RequestTemplates:
             for name, value in own.items()
             if name.lower() not in {other.lower() for other in page.headers}
         } | dict(page.headers)
-        if page.url is not None:
-            return HttpRequest(self.config.http_method.upper(), page.url, headers, body), home
         query = {name: render(values) for name, render in self.query.items()}
+        method = self.config.http_method.upper()
+        if page.url is not None:
+            # Taken out of the URL before that got to the disk.
+            secret = secret_pairs(with_query(home, query), self.secrets)
+            return HttpRequest(method, page.url, headers, body, secret), home
         url = with_query(home, query | self._paging_query(plan, page))
-        return HttpRequest(self.config.http_method.upper(), url, headers, body), home
+        return HttpRequest(method, url, headers, body), home
 
     def _paging_query(self, plan: ResolvedPagination, page: PageRequest) -> dict[str, str]:
         in_templates = {
@@ -134,8 +140,14 @@ class RequestTemplates:
             )
 
 
-def compile_requests(config: SyncConfig) -> RequestTemplates:
+def compile_requests(
+    config: SyncConfig, secrets: Collection[str] = frozenset()
+) -> RequestTemplates:
     """Compile everything that goes into a request.
+
+    Args:
+        config: The sync.
+        secrets: Values that must not get to the disk.
 
     Raises:
         ConfigError: There is no endPoint.
@@ -165,6 +177,7 @@ def compile_requests(config: SyncConfig) -> RequestTemplates:
             None if config.json_body is None else _compile_json(config.json_body, compiled, config)
         ),
         used=frozenset(used - entries),
+        secrets=frozenset(secrets),
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.pagination import ResolvedPagination
 from sync_pipeline.errors import SourceDataError, SourceError
-from sync_pipeline.extract.auth import without_query
+from sync_pipeline.extract.auth import secret_pairs, without_query
 from sync_pipeline.extract.bodies import Answer
 from sync_pipeline.extract.enumeration import Leaf, leaves_from
 from sync_pipeline.extract.formats import read_records
@@ -331,7 +331,9 @@ class RestSource:
         if step.next is None or not step.next.token or self._plan.style not in _BY_URL:
             return step
         # A key in the query string is put to every request again, and must not get to the disk.
-        token = without_query(step.next.token, self._secret_query)
+        own = secret_pairs(request.url, self._templates.secrets)
+        names = self._secret_query.union(own, request.secret_query)
+        token = without_query(step.next.token, names)
         return replace(step, next=replace(step.next, token=token))
 
     def _part(self, records: list[Row], step: Step, declared: Declared) -> _Part:

@@ -54,10 +54,10 @@ def open_rest_source(
     log = log or logging.getLogger("sync_pipeline.extract")
     plan = resolve_pagination(config)
     check_paths(config, plan)
-    templates = compile_requests(config)
     context = {"config": dict(variables)}
-    environment = read_environment(dict(variables), Path())
-    redactor = Redactor(secrets_of(config, environment))
+    secrets = secrets_of(config, read_environment(dict(variables), Path()))
+    templates = compile_requests(config, secrets)
+    redactor = Redactor(secrets)
     where = str(config.path or config.key)
     token_https: list[SourceHttp] = []
 

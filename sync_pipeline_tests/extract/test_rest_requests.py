@@ -265,7 +265,19 @@ def test_the_body_of_a_post_does_not_follow_a_next_url_to_another_host():
     assert other.requests == []
 
 
-def test_a_next_url_gets_the_key_in_the_query_that_its_checkpoint_does_not_hold():
+KEY = "{{ config.SYNC_API_KEY }}"
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("", {"auth": {"type": "api_key", "name": "key", "in": "query", "value": KEY}}),
+        ("", {"query_parameters": {"key": KEY}}),
+        (f"?key={KEY}", {}),
+    ],
+    ids=["auth", "queryParameters", "endPoint"],
+)
+def test_a_next_url_gets_the_key_in_the_query_that_its_checkpoint_does_not_hold(path, values):
     def route(request):
         catalogue = Catalogue(numbered(25), "next_url")
         reply = catalogue(request)
@@ -274,15 +286,15 @@ def test_a_next_url_gets_the_key_in_the_query_that_its_checkpoint_does_not_hold(
         return reply
 
     with serve(route) as api:
-        config = config_of(
-            api.url,
-            auth={"type": "api_key", "name": "key", "in": "query", "value": "{{ config.SYNC_K }}"},
-            pagination=pagination_of("next_url"),
-        )
-        with opened(config, variables={"SYNC_K": "s3cret"}) as source:
+        config = config_of(api.url, pagination=pagination_of("next_url"), **values)
+        config = config.model_copy(update={"end_point": config.end_point + path})
+        with opened(config, variables={"SYNC_API_KEY": "s3cret"}) as source:
             pages = list(source.fetch_pages())
+            with opened(config, variables={"SYNC_API_KEY": "s3cret"}) as resumed:
+                rest = list(resumed.fetch_pages(pages[0].checkpoint))
     assert records_of(pages) == numbered(25)
-    assert [query["key"] for query in api.queries()] == ["s3cret"] * 3
+    assert records_of(rest) == numbered(25)[10:]
+    assert [query["key"] for query in api.queries()] == ["s3cret"] * 5
     assert "s3cret" not in json.dumps([page.checkpoint for page in pages])
 
 

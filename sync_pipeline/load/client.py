@@ -50,8 +50,9 @@ MAX_RATE_LIMITED = 30
 #: Attempts of one that may be refused for another reason, as when too many bulk actions are going.
 MAX_BUSY = 10
 #: Server errors in a row, over all threads, after which the space counts as down; more with many
-#: requests in flight, so that an outage must outlast their attempts.
+#: requests in flight, so that an outage must outlast two rounds of their attempts.
 MAX_FAILURES_IN_A_ROW = 60
+_ROUNDS = 2
 _MAX_BACKOFF_S = 4.0
 _CONNECT_TIMEOUT_S = 10.0
 _TRANSIENT = frozenset({500, 502, 503, 504})
@@ -113,7 +114,8 @@ class SpaceClient:
         self._sessions = SessionPool(settings.cma_url, settings.token)
         self._lock = threading.Lock()
         self._requests = 0
-        self._failures_in_a_row = 0
+        #: Reads and writes apart: a space that takes no writes may well answer reads.
+        self._failures_in_a_row = {"read": 0, "write": 0}
         self._fatal: SpaceError | None = None
         self._is_space_known = False
         self._is_limit_told = False
@@ -192,9 +194,9 @@ class SpaceClient:
                 self.sleep(wait_s + 0.2 * self._jitter())
                 continue
             if answer.status and answer.status not in _TRANSIENT:
-                self._failures_in_a_row = 0
+                self._failures_in_a_row[_kind_of(method)] = 0
                 return self._check(method, path, answer, tolerate)
-            self._count_failure(answer)
+            self._count_failure(_kind_of(method), answer)
             if answer.is_ambiguous and not repeat:
                 return answer
             failures += 1
@@ -357,13 +359,14 @@ class SpaceClient:
                 )
         self._is_space_known = True
 
-    def _count_failure(self, answer: Answer) -> None:
+    def _count_failure(self, kind: str, answer: Answer) -> None:
         with self._lock:
-            self._failures_in_a_row += 1
-            failures = self._failures_in_a_row
-        if failures >= max(MAX_FAILURES_IN_A_ROW, MAX_ATTEMPTS * self.settings.concurrency):
+            self._failures_in_a_row[kind] += 1
+            failures = self._failures_in_a_row[kind]
+        in_flight = self.settings.concurrency
+        if failures >= max(MAX_FAILURES_IN_A_ROW, _ROUNDS * MAX_ATTEMPTS * in_flight):
             raise self._give_up(
-                f"The {self.space_text} failed {failures} times in a row "
+                f"The {self.space_text} failed {failures} times in a row to {kind} "
                 f"(last: {answer.error_id}). Start the run again once it is up; what was written "
                 "stays and is not written twice.",
                 answer,
@@ -388,6 +391,10 @@ class SpaceClient:
         with self._lock:
             self._fatal = self._fatal or error
         return error
+
+
+def _kind_of(method: str) -> str:
+    return "read" if method == "GET" else "write"
 
 
 def raise_unexpected(client: SpaceClient, answer: Answer, doing: str) -> None:

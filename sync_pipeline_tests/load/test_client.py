@@ -349,7 +349,20 @@ def test_a_timeout_makes_a_write_ambiguous(fake_time: FakeTime) -> None:
     assert (answer.is_ambiguous, answer.message) == (True, "timeout")
 
 
-@pytest.mark.parametrize(("in_flight", "failures"), [(1, 60), (8, 72), (32, 288)])
+def test_a_space_that_takes_no_writes_counts_as_down_though_it_answers_reads(
+    space: SpaceState, fake_time: FakeTime
+) -> None:
+    space.faults = lambda request: None if request.method == "GET" else Fault(503)
+    space.add_entry("e1", {})
+    with SpaceClient(settings_for(space.url, concurrency=1), sleep=fake_time.sleep) as client:
+        for _ in range(59):
+            assert patch(client).is_ambiguous
+            assert read(client).is_ok
+        with pytest.raises(SpaceError, match="60 times in a row to write"):
+            patch(client)
+
+
+@pytest.mark.parametrize(("in_flight", "failures"), [(1, 60), (8, 144), (32, 576)])
 def test_a_space_counts_as_down_when_it_outlasts_the_attempts_of_all_requests_in_flight(
     space: SpaceState, fake_time: FakeTime, in_flight: int, failures: int
 ) -> None:

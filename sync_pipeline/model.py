@@ -267,6 +267,8 @@ class Counts:
     superseded: int = 0
     #: Requests to the space.
     requests: int = 0
+    #: Written, but left as drafts: somebody else's unpublished changes are on them.
+    publish_skipped: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))

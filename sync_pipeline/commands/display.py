@@ -29,7 +29,7 @@ from sync_pipeline.memory import rss_mb
 
 RUN_LOGGER = "sync_pipeline.run"
 _ROWS = ("records", "created", "updated", "unchanged", "published", "failed", "requests")
-_OPTIONAL_ROWS = ("deleted", "filtered", "duplicates", "superseded")
+_OPTIONAL_ROWS = ("deleted", "filtered", "duplicates", "superseded", "publish_skipped")
 
 
 class _ConsoleHandler(logging.Handler):

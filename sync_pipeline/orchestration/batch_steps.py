@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 
+from sync_pipeline.batches.extraction import Progress
 from sync_pipeline.batches.manifest import read_manifest
 from sync_pipeline.batches.results import FETCH, BatchProgress, partition_key, read_batch_progress
 from sync_pipeline.memory import rss_mb
 from sync_pipeline.orchestration.failed_batches import partitions_name
 from sync_pipeline.orchestration.steps import LOCATION, Step, refuse_if_stopped
 from sync_pipeline.stages.upsert import Upserted
+
+#: Seconds between two changes of a tag that follows the pages; each is a commit of Dagster's.
+TELLING_S = 2.0
 
 
 @contextmanager
@@ -70,6 +75,22 @@ def show_progress(context: dg.OpExecutionContext, step: Step) -> None:
             "sync/failed": str(progress.failed_entries),
         },
     )
+
+
+def build_fetch_teller(context: dg.OpExecutionContext) -> Callable[[Progress], None]:
+    """Shows on the Runs page how far the extraction is: `sync/fetched`, records and their total."""
+    told_at = -TELLING_S
+
+    def tell(progress: Progress) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at < TELLING_S:
+            return
+        told_at = time.monotonic()
+        of_total = f"/{progress.total}" if progress.total is not None else ""
+        tags = {"sync/fetched": f"{progress.records}{of_total}"}
+        context.instance.add_run_tags(context.run_id, tags)
+
+    return tell
 
 
 def remedy_of(step: Step, batch: str) -> dict[str, Any]:

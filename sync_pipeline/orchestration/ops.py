@@ -16,6 +16,7 @@ from sync_pipeline.batches.results import FETCH, unfinished_batches
 from sync_pipeline.errors import SpoolError
 from sync_pipeline.model import BatchRef
 from sync_pipeline.orchestration.batch_steps import (
+    build_fetch_teller,
     failed_partition,
     log_batch,
     remedy_of,
@@ -61,7 +62,7 @@ def fetch_batches(context: dg.OpExecutionContext) -> Iterator[Any]:
             reconcile_failed_batches(context.instance, setting.storage_dir, setting.config.key)
         applies = str(setting.options.apply).lower()
         context.instance.add_run_tags(context.run_id, {"sync/apply": applies})
-        fetched = fetch(setting)
+        fetched = fetch(setting, build_fetch_teller(context))
         settle_partition(context, step, FETCH)
         waiting = [
             ref
@@ -69,7 +70,10 @@ def fetch_batches(context: dg.OpExecutionContext) -> Iterator[Any]:
             if step.replay in (None, FETCH, ref.key)
         ]
         show_progress(context, step)
-        context.instance.add_run_tags(context.run_id, {"sync/mode": fetched.mode})
+        tags = {"sync/mode": fetched.mode}
+        if step.replay in (None, FETCH):
+            tags["sync/fetched"] = str(fetched.manifest.records)
+        context.instance.add_run_tags(context.run_id, tags)
         for ref in waiting:
             yield dg.DynamicOutput(
                 ref, ref.key, "batches", metadata={"records": ref.records, "digest": ref.digest}
@@ -143,10 +147,7 @@ def upsert_batch(
         if isinstance(target, LeftOut):
             target = index(step.setting, [transformed.batch], name=batch)
         upserted = upsert(step.setting, transformed, target)
-        metadata = {
-            **counts_metadata(upserted.counts, upserted.duration_s),
-            "publish_skipped": upserted.publish_skipped,
-        }
+        metadata = counts_metadata(upserted.counts, upserted.duration_s)
         if upserted.dead_letters:  # first, as the event log shows the first seven rows
             metadata = {"failed_entries": failed_entries_table(upserted.dead_letters)} | metadata
         log_batch(step, upserted)

@@ -15,7 +15,7 @@ _ENTRY_COLUMNS = ("key", "field", "stage", "error_id", "message", "request_id")
 #: Counts of the run, in the order in which people ask for them.
 _SUMMARY_ROWS = (
     "records", "created", "updated", "unchanged", "published", "deleted", "failed",
-    "filtered", "duplicates", "superseded", "requests",
+    "filtered", "duplicates", "superseded", "publish_skipped", "requests",
 )  # fmt: skip
 
 

@@ -53,8 +53,6 @@ class Upserted:
     batch: str
     #: Of this attempt; the spool keeps the figures over all attempts.
     counts: Counts
-    #: Written, but not published because somebody else's unpublished changes are on the entry.
-    publish_skipped: int
     #: Written, but not published yet, for they link to entries of other batches.
     put_off: int
     #: The first of them; all are in the spool.
@@ -171,8 +169,11 @@ def _line_of(outcome: Outcome) -> dict[str, Any] | None:
     """What a later attempt must know of an entry that this one wrote, or has not written."""
     if outcome.action in ("created", "updated"):
         return {
-            "key": outcome.key, "action": outcome.action, "is_published": outcome.published,
-        }  # fmt: skip
+            "key": outcome.key,
+            "action": outcome.action,
+            "is_published": outcome.published,
+            "is_publish_skipped": bool(outcome.publish_skipped),
+        }
     if outcome.dead_letter is not None and outcome.dead_letter.stage == "load":
         return {"key": outcome.key, "action": "failed"}
     return None  # unchanged, or written though not published: the note before it stands
@@ -193,12 +194,15 @@ class _Tally:
         self.requests = transformed.space_requests
         self._now: Counter[str] = Counter()
         self._overall: Counter[str] = Counter()
-        self._skipped = self._put_off = 0
+        self._put_off = 0
 
     def add(self, outcome: Outcome) -> None:
         self._now[outcome.action] += 1
         self._now["published"] += outcome.published
-        action, published = outcome.action, outcome.published
+        self._now["publish_skipped"] += bool(outcome.publish_skipped)
+        action, published, skipped = (
+            outcome.action, outcome.published, bool(outcome.publish_skipped),
+        )  # fmt: skip
         earlier = self._earlier.get(outcome.key, {"action": "failed"})
         if action == "unchanged" and earlier["action"] != "failed":
             action = earlier["action"]
@@ -207,9 +211,10 @@ class _Tally:
                 earlier.get("is_publish_due", False) and outcome.is_clean
             )
             published = published or was_published
+            skipped = skipped or (earlier.get("is_publish_skipped", False) and not published)
         self._overall[action] += 1
         self._overall["published"] += published
-        self._skipped += bool(outcome.publish_skipped)
+        self._overall["publish_skipped"] += skipped
         self._put_off += outcome.is_put_off
         if outcome.dead_letter is not None:
             self.letters.append(self._redact(outcome.dead_letter))
@@ -239,6 +244,7 @@ class _Tally:
             filtered=transformed.filtered,
             duplicates=transformed.duplicates,
             requests=self.requests,
+            publish_skipped=figures["publish_skipped"],
         )
 
     def finish(self, started: float) -> Upserted:
@@ -274,7 +280,6 @@ class _Tally:
         return Upserted(
             batch=self.batch,
             counts=counts,
-            publish_skipped=self._skipped,
             put_off=self._put_off,
             dead_letters=tuple(self.letters[:LETTERS_SHOWN]),
             failure=failure,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 import pytest
 
@@ -94,6 +96,27 @@ def test_publish_none_leaves_drafts_and_publish_all_takes_those_of_others(projec
     launched = project.apply(publish="all", limit=5)
     assert project.summary(launched.run_id)["published"] == 5
     assert {state for _, state in project.space.entries().values()} == {"published"}
+
+
+def test_drafts_of_editors_are_written_left_unpublished_and_counted(project: Project) -> None:
+    project.space.put_entry("draft", {"sku": "P0003", "name": "An editor's draft"})
+    summary = project.summary(project.apply().run_id)
+    figures = ("created", "updated", "published", "publish_skipped", "failed")
+    assert [summary[name] for name in figures] == [39, 1, 39, 1, 0]
+    assert project.space.entries()["P0003"][1] == "draft"
+
+
+def test_the_runs_page_shows_how_far_the_extraction_is(project: Project) -> None:
+    seen: list[str] = []
+
+    def look(_request: Any, _page: int) -> None:
+        run = project.run(project.run_ids()[0])
+        seen.append(run.tags.get("sync/fetched", ""))
+
+    project.source.fault = look
+    run_id = project.apply().run_id
+    assert seen[:2] == ["", "10/40"]
+    assert project.run(run_id).tags["sync/fetched"] == "40"
 
 
 def test_limit_takes_only_the_first_records_and_asks_for_no_further_page(project: Project) -> None:

@@ -90,9 +90,10 @@ def fetch(setting: Setting, on_page: Callable[[Progress], None] = lambda _: None
 
 
 def _record_failure(setting: Setting, error: SyncPipelineError) -> None:
-    """Note why an extraction is not whole; one that has only to be corrected leaves nothing."""
+    """Note why an extraction is not whole; a run that has only to be corrected leaves nothing."""
     spool = setting.spool
-    if isinstance(error, UsageError) and not spool.database.exists():
+    is_new = spool.spool_id == setting.run_id and not spool.database.exists()
+    if isinstance(error, UsageError) and is_new:
         shutil.rmtree(spool.root)
     elif setting.options.apply and read_manifest(spool) is None:
         previous = read_result(spool, FETCH)

@@ -386,6 +386,10 @@ def test_a_run_that_ends_before_its_first_page_is_failed_too_and_says_why(
     assert waiting.partition_key == key
     assert "cannot be reached" in waiting.reason
     project.space.fault = lambda _request: None
+    project.write_config(mapping={"sku": "{{ row.sku }}", "nosuch": "x"})
+    assert not project.backfill(key).is_success
+    assert project.partitions() == {key}, "a file to be corrected does not take it away"
+    project.write_config()
     assert project.backfill(key).is_success
     assert len(project.space.entries()) == 40
     assert project.failed() == []

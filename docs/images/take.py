@@ -27,6 +27,8 @@ PROJECT = IMAGES.parents[1]
 RECORDS = 5_000
 #: In the third batch of a thousand.
 BAD_RECORDS = {2_207: "unknown", 2_208: "n/a"}
+#: A dialog fades in.
+FADE_MS = 1_000
 RUN_CONFIG = "apply: true\nbatch_size: 1000\nmode: streaming"
 Row = dict[str, Any]
 
@@ -105,7 +107,7 @@ def _picture_run(ui: Ui) -> None:
     """A run that is going, with the sync's own lines."""
     _launch(ui)
     page = ui.page
-    expect(page.get_by_text(re.compile("1 of 5 batches")).last).to_be_visible(timeout=RUN_MS)
+    expect(page.get_by_text(re.compile("3 of 5 batches")).last).to_be_visible(timeout=RUN_MS)
     _enlarge_gantt(page)
     _toggle_events(page)
     _save(page, "run")
@@ -135,6 +137,7 @@ def _picture_failed_batch(ui: Ui) -> None:
     ui.select_step("upsert_batch[batch_000003]")
     ui.page.get_by_role("button", name="View full message").last.click()
     expect(ui.page.get_by_role("dialog").get_by_text("unknown").last).to_be_visible()
+    ui.page.wait_for_timeout(FADE_MS)
     _save(ui.page, "failed-batch")
 
 

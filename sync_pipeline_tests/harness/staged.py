@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
+import yaml
 from pydantic import SecretStr
 
 from sync_pipeline.batches.layout import spool_of
@@ -18,7 +20,23 @@ from sync_pipeline.stages.setting import Setting
 from sync_pipeline.stages.summary import RunSummary, summarize
 from sync_pipeline.stages.transform import transform
 from sync_pipeline.stages.upsert import Upserted, upsert
+from sync_pipeline_tests.harness.project import MAPPING
+from sync_pipeline_tests.harness.rows import PAGE_SIZE, RowSource
 from sync_pipeline_tests.harness.space import SPACE_ID, TOKEN, TestedSpace
+
+
+def write_config(path: Path, source: RowSource, mapping: Mapping[str, str] = MAPPING) -> Path:
+    """The config file of a sync from a test's source to its products."""
+    values = {
+        "contentType": "product",
+        "contentKeyField": "sku",
+        "endPoint": f"{source.url}/rows",
+        "pagination": {"limitKey": "limit", "skipKey": "offset", "limitMax": PAGE_SIZE},
+        "resultsJsonPath": "items",
+        "mapping": dict(mapping),
+    }
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return path
 
 
 def environment_of(space: TestedSpace, storage: Path) -> Environment:

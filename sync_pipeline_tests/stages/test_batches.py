@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
 from sync_pipeline.batches import layout
 from sync_pipeline.batches.layout import spool_of
@@ -23,22 +22,14 @@ from sync_pipeline.stages.index import index
 from sync_pipeline.stages.setting import Setting
 from sync_pipeline.stages.transform import transform
 from sync_pipeline.stages.upsert import upsert
-from sync_pipeline_tests.harness.rows import PAGE_SIZE, RowSource
-from sync_pipeline_tests.harness.staged import write_batches
+from sync_pipeline_tests.harness.rows import RowSource
+from sync_pipeline_tests.harness.staged import write_batches, write_config
 from sync_pipeline_tests.load.small_space import SpaceState, small_space
 
 
 def _begin(space: SpaceState, source: RowSource, folder: Path, **mapping: str) -> Setting:
     path = folder / "products.yaml"
-    values = {
-        "contentType": "product",
-        "contentKeyField": "sku",
-        "endPoint": f"{source.url}/rows",
-        "pagination": {"limitKey": "limit", "skipKey": "offset", "limitMax": PAGE_SIZE},
-        "resultsJsonPath": "items",
-        "mapping": {"title": "{{ row.name }}", **mapping},
-    }
-    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    write_config(path, source, {"title": "{{ row.name }}", **mapping})
     environ = {
         "CONTENTFUL_MANAGEMENT_TOKEN": "CFPAT-of-a-test",
         "CONTENTFUL_SPACE_ID": "s1",

@@ -18,10 +18,9 @@ from sync_pipeline.stages.setting import Setting
 from sync_pipeline.stages.summary import summarize_spool
 from sync_pipeline.stages.transform import transform
 from sync_pipeline.stages.upsert import upsert
-from sync_pipeline_tests.harness.project import MAPPING
 from sync_pipeline_tests.harness.rows import PAGE_SIZE, Row, RowSource
 from sync_pipeline_tests.harness.space import SpaceServer, TestedSpace
-from sync_pipeline_tests.harness.staged import build_setting, run_stages
+from sync_pipeline_tests.harness.staged import build_setting, run_stages, write_config
 
 #: Few keys, few values: most records repeat a key, fill a gap or contradict an earlier one.
 #: A blank name fails when it is published, `many` when it is mapped.
@@ -48,15 +47,7 @@ MODES = [
 def config(fast_folder: Path, source: RowSource, request: pytest.FixtureRequest) -> Path:
     """A file of its own for each test, as ledgers and spools go by its name."""
     path = fast_folder / f"{request.node.name.split('[')[0]}.yaml"
-    values = {
-        "contentType": "product",
-        "contentKeyField": "sku",
-        "endPoint": f"{source.url}/rows",
-        "pagination": {"limitKey": "limit", "skipKey": "offset", "limitMax": PAGE_SIZE},
-        "resultsJsonPath": "items",
-        "mapping": MAPPING,
-    }
-    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    write_config(path, source)
     return path
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 
 from sync_pipeline.config.run_options import RunOptions
 from sync_pipeline.load.publish import BulkHabits
@@ -13,10 +12,9 @@ from sync_pipeline.local_space.index_lag import IndexDelay
 from sync_pipeline.stages.drafts import publish_left_drafts
 from sync_pipeline.stages.setting import read_habits, write_habits
 from sync_pipeline.stages.summary import summarize
-from sync_pipeline_tests.harness.project import MAPPING
-from sync_pipeline_tests.harness.rows import PAGE_SIZE, RowSource
+from sync_pipeline_tests.harness.rows import RowSource
 from sync_pipeline_tests.harness.space import SpaceServer, TestedSpace, space_server
-from sync_pipeline_tests.harness.staged import build_setting, write_batches
+from sync_pipeline_tests.harness.staged import build_setting, write_batches, write_config
 
 #: Writes by which collections lag behind; enough for all that the run does.
 LAG = 20
@@ -36,16 +34,8 @@ def leave_drafts(server: SpaceServer, source: RowSource) -> TestedSpace:
 @pytest.fixture
 def config(tmp_path: Path, source: RowSource) -> Path:
     source.rows = source.rows[:12]
-    values = {
-        "contentType": "product",
-        "contentKeyField": "sku",
-        "endPoint": f"{source.url}/rows",
-        "pagination": {"limitKey": "limit", "skipKey": "offset", "limitMax": PAGE_SIZE},
-        "resultsJsonPath": "items",
-        "mapping": MAPPING,
-    }
     path = tmp_path / "products.yaml"
-    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    write_config(path, source)
     return path
 
 

@@ -35,8 +35,11 @@ def fail_one(project: Project) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"mode": "regular"}, {"batch_size": 10}, {"batch_size": 10, "executor": "multiprocess"}],
-    ids=["regular", "streaming", "multiprocess"],
+    [
+        pytest.param({"mode": "regular"}, id="regular"),
+        pytest.param({"batch_size": 10}, id="streaming"),
+        pytest.param({"executor": "multiprocess"}, id="multiprocess", marks=pytest.mark.slow),
+    ],
 )
 def test_a_tree_whose_parents_come_later_is_published(
     project: Project, options: dict[str, Any]

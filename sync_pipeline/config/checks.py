@@ -210,10 +210,10 @@ def _enumerations(config: SyncConfig) -> Iterator[Finding]:
     seen: set[str] = set()
     for i, enumeration in enumerate(config.enumerate_for_content_types):
         loc: Loc = ("enumerate_for_content_types", i, "content_type")
-        name = enumeration.content_type
+        name = enumeration.variable
         if name in _TAKEN_NAMES:
             yield loc, f"templates already have a variable `{name}`; it cannot be enumerated"
-        elif not _RESOURCE_ID.fullmatch(name):
+        elif not _RESOURCE_ID.fullmatch(enumeration.content_type):
             yield loc, "is not an id of a content type: 1 to 64 letters, digits, `-`, `_` or `.`"
         elif name in seen:
             yield loc, f"`{name}` is enumerated twice and would be one variable; keep one"

@@ -7,6 +7,7 @@ This module knows nothing of files or dialects; `config.loading` does.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -58,11 +59,17 @@ class Enumeration(_Model):
     """Repeat the extraction for every entry of a content type."""
 
     content_type: str = Field(min_length=1)
-    """Id of the content type; the entry is a template variable of this name."""
+    """Id of the content type; the entry is a template variable of this name, `-` and `.` as `_`."""
     query_parameters: str = ""
     """Appended to the query for the entries, e.g. `fields.active=true`."""
     filter: str = ""
     """Template; an entry is used when it renders to `true`."""
+
+    @property
+    def variable(self) -> str:
+        """The entry's name in templates: the id, with `_` for what no name may hold."""
+        name = re.sub(r"\W", "_", self.content_type)
+        return f"_{name}" if name[:1].isdigit() else name
 
 
 class Pagination(_Model):

@@ -39,7 +39,7 @@ def check_source(config: SyncConfig) -> None:
         ConfigError: With all that is wrong.
     """
     problems = []
-    entries = [level.content_type for level in config.enumerate_for_content_types]
+    entries = [level.variable for level in config.enumerate_for_content_types]
     for template in _templates(config):
         names = ("config", *entries, *template.more)
         try:

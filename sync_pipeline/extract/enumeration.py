@@ -18,7 +18,7 @@ class Leaf:
 
     #: `sys.id` of the entry of each level: the position kept in a checkpoint.
     ids: tuple[str, ...] = ()
-    #: The entries by content type id, as templates see them.
+    #: The entries by variable, as templates see them.
     variables: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -27,6 +27,8 @@ class Level:
     """One loop: the entries of a content type that pass the filter."""
 
     content_type: str
+    #: The entry's name in templates.
+    variable: str
     query: str
     #: Whether the entry is used, given the entries of all levels down to this one.
     is_wanted: Callable[[Mapping[str, Any]], bool]
@@ -54,6 +56,7 @@ def build_levels(
     return tuple(
         Level(
             enumeration.content_type,
+            enumeration.variable,
             enumeration.query_parameters,
             wanted(enumeration.filter, f"enumerateForContentTypes[{index}].filter"),
         )
@@ -80,7 +83,7 @@ def enumerate_leaves(levels: Sequence[Level], lookup: EntryLookup) -> Iterator[L
             return
         level = levels[depth]
         for entry in entries(depth):
-            variables = {**leaf.variables, level.content_type: entry}
+            variables = {**leaf.variables, level.variable: entry}
             if level.is_wanted(variables):
                 yield from descend(Leaf((*leaf.ids, str(entry["id"])), variables))
 

@@ -158,7 +158,7 @@ def compile_requests(
             "is missing; add the absolute URL of the source", file=config.path, key="endPoint"
         )
     used: set[str] = set()
-    entries = {level.content_type for level in config.enumerate_for_content_types}
+    entries = {level.variable for level in config.enumerate_for_content_types}
 
     def compiled(source: str, key: str) -> Render:
         used.update(_paging_names(source))
@@ -185,7 +185,7 @@ def compile_template(
     config: SyncConfig, source: str, key: str, *, extra: tuple[str, ...] = ()
 ) -> Render:
     """Compile one template of the source's side; what fails to render names file and key."""
-    entries = tuple(level.content_type for level in config.enumerate_for_content_types)
+    entries = tuple(level.variable for level in config.enumerate_for_content_types)
     render = compile_text(source, names=("config", *entries, *extra), file=config.path, key=key)
 
     def rendered(values: Mapping[str, Any]) -> str:

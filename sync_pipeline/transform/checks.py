@@ -60,7 +60,7 @@ class MappingTemplates:
         self.environment = environment
         self._problems = problems
         self._keys: list[tuple[str, nodes.Template]] = []
-        self.enumerated = tuple(item.content_type for item in config.enumerate_for_content_types)
+        self.enumerated = tuple(item.variable for item in config.enumerate_for_content_types)
         self.pre_names = tuple(rule.var_name for rule in config.pre_mapping)
         before = {"row", "config", "cute", *self.enumerated}
         self.pre = [

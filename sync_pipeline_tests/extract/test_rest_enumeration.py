@@ -77,6 +77,19 @@ def test_each_combination_that_passes_the_filters_is_paged_by_itself():
     assert pages[-1].checkpoint is None
 
 
+def test_an_id_that_no_variable_may_have_is_named_with_underscores():
+    values = {
+        "enumerateForContentTypes": [{"contentType": "2-shop.x", "filter": "{{ _2_shop_x.id }}"}]
+    }
+    entries = Entries(**{"2-shop.x": [{"id": "true"}, {"id": "no"}]})
+    with serve(per_leaf(1)) as api:
+        found = config_of(api.url + "/{{ _2_shop_x.id }}", **values)
+        with opened(found, lookup=entries) as source:
+            (page,) = list(source.fetch_pages())
+    assert page.records == [{"at": "/true", "n": 0}]
+    assert page.variables == {"_2_shop_x": {"id": "true"}}
+
+
 def of_sizes(sizes, **behaviour):
     def route(request):
         rows = [{"at": request.path, "n": n} for n in range(sizes[request.path])]

@@ -14,7 +14,9 @@ from sync_pipeline.errors import UsageError
 from sync_pipeline.local_space.request import Request
 from sync_pipeline.orchestration.claims import build_claim, claim_sync
 from sync_pipeline.orchestration.failed_batches import reconcile_failed_batches
+from sync_pipeline_tests.extract.api import serve
 from sync_pipeline_tests.harness.project import MAPPING, Project
+from sync_pipeline_tests.harness.rows import HTML
 
 #: Name of a product whose save the space refuses, as when its content type has just changed.
 REFUSED = "Refused"
@@ -375,17 +377,18 @@ def test_a_space_that_goes_away_stops_the_run_and_every_batch_counts_as_failed(
 
 
 def test_a_run_that_ends_before_its_first_page_is_failed_too_and_says_why(
-    project: Project,
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sensor has spent its cursor on it: nobody else would fetch what has changed."""
-    project.space.fault = lambda _request: "reset_before"
-    run_id = project.apply().run_id
+    with serve(lambda _request: HTML) as sign_in_page:
+        monkeypatch.setenv("CONTENTFUL_CMA_URL", sign_in_page.url)
+        run_id = project.apply().run_id
     key = f"{run_id[:8]}__fetch"
     assert project.partitions() == {key}
     (waiting,) = reconcile_failed_batches(project.instance, project.storage, project.key)
     assert waiting.partition_key == key
-    assert "cannot be reached" in waiting.reason
-    project.space.fault = lambda _request: None
+    assert "Check CONTENTFUL_CMA_URL" in waiting.reason
+    monkeypatch.setenv("CONTENTFUL_CMA_URL", project.space.url)
     project.write_config(mapping={"sku": "{{ row.sku }}", "nosuch": "x"})
     assert not project.backfill(key).is_success
     assert project.partitions() == {key}, "a file to be corrected does not take it away"

@@ -19,8 +19,9 @@ AHEAD = 15
 
 
 @pytest.fixture(autouse=True)
-def tree(project: Project) -> None:
-    """40 products in 4 batches; the parents of most come later."""
+def tree(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """40 products in 4 batches; the parents of most come later. Nobody waits for a broken link."""
+    monkeypatch.setattr("sync_pipeline.load.publish._LINK_PAUSES_S", (0.0,))
     rows = product_rows(40)
     for row, parent in zip(rows, rows[AHEAD:], strict=False):
         row["parent"] = parent["sku"]

@@ -236,11 +236,11 @@ class Extraction:
             names = dict.fromkeys(names, WHOLE)
         routed: dict[str, int] = {}
         with disk_errors(self._spool.root):
-            homes = self._database.execute("SELECT DISTINCT batch FROM routed").fetchall()
-            for name in sorted({names[number] for (number,) in homes}):
-                routed[name] = self._write_routed(
-                    name, [number for (number,) in homes if names[number] == name]
-                )
+            homes: dict[str, list[int]] = {}
+            for (number,) in self._database.execute("SELECT DISTINCT batch FROM routed"):
+                homes.setdefault(names[number], []).append(number)
+            for name, numbers in homes.items():
+                routed[name] = self._write_routed(name, numbers)
         batches = tuple(self._refer(name) for name in dict.fromkeys(names.values()))
         manifest = Manifest(
             progress.records, progress.pages, progress.requests, batches, routed, dict(run)
@@ -281,7 +281,7 @@ class Extraction:
                 "SELECT line FROM routed WHERE batch IN (SELECT value FROM json_each(?)) "
                 "ORDER BY rowid"
             )
-            for (line,) in self._database.execute(query, (json.dumps(list(numbers)),)):
+            for (line,) in self._database.execute(query, (json.dumps(numbers),)):
                 file.write(line)
                 count += 1
             file.flush()

@@ -37,8 +37,10 @@ def write_left_out(context: dg.OpExecutionContext, step: Step) -> None:
     manifest = read_manifest(setting.spool)
     if manifest is None:
         return
-    waiting = waiting_batches(setting.spool, manifest)
-    left_out = [ref for ref in unfinished_batches(setting.spool, manifest) if ref not in waiting]
+    waiting = {ref.key for ref in waiting_batches(setting.spool, manifest)}
+    left_out = [
+        ref for ref in unfinished_batches(setting.spool, manifest) if ref.key not in waiting
+    ]
     if not left_out:
         return
     setting.log.warning(

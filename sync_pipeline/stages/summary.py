@@ -12,6 +12,7 @@ from sync_pipeline.batches.layout import Spool, list_spools, read_json
 from sync_pipeline.batches.manifest import Manifest, read_manifest
 from sync_pipeline.batches.reading import read_keys
 from sync_pipeline.batches.results import (
+    FETCH,
     BatchResult,
     read_results,
     read_run_facts,
@@ -182,7 +183,7 @@ def supersede_older_batches(setting: Setting) -> list[str]:
         if older_manifest is None:
             # Interrupted while fetching: the source was read anew from its start.
             _settle_interrupted(setting, older)
-            settled.append(f"{older.spool_id}/fetch")
+            settled.append(f"{older.spool_id}/{FETCH}")
             continue
         for ref in unfinished_batches(older, older_manifest):
             if not _is_fetched_anew(setting, ref):
@@ -207,7 +208,7 @@ def _is_fetched_anew(setting: Setting, older: BatchRef) -> bool:
 
 
 def _settle_interrupted(setting: Setting, older: Spool) -> None:
-    write_result(older, "fetch", _superseded(setting, 0))
+    write_result(older, FETCH, _superseded(setting, 0))
 
 
 def _superseded(setting: Setting, records: int) -> BatchResult:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from source import running_source
 
-from sync_pipeline.local_space.launcher import stop_space
+from sync_pipeline.local_space.server.launcher import stop_space
 
 CONFIG = """\
 contentType: product

@@ -17,11 +17,11 @@ from sync_pipeline.commands.running import COULD_NOT_RUN, DONE, prepare, run_syn
 from sync_pipeline.config.environment import find_project_dir, read_environment
 from sync_pipeline.config.loading import load_configs
 from sync_pipeline.demo.source import running_source
-from sync_pipeline.local_space.exporting import export_file
-from sync_pipeline.local_space.importing import import_file
-from sync_pipeline.local_space.launcher import running_space, serve
-from sync_pipeline.local_space.registration import store_path
-from sync_pipeline.local_space.store import Store, open_store
+from sync_pipeline.local_space.server.launcher import running_space, serve
+from sync_pipeline.local_space.server.registration import store_path
+from sync_pipeline.local_space.store.store import Store, open_store
+from sync_pipeline.local_space.transfer.exporting import export_file
+from sync_pipeline.local_space.transfer.importing import import_file
 from sync_pipeline.stages.setting import local_model_path
 
 DEMO_SYNC = "airports"

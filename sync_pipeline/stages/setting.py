@@ -23,7 +23,7 @@ from sync_pipeline.load.client import SpaceClient, SpaceSettings
 from sync_pipeline.load.ledger import Ledger, open_ledger
 from sync_pipeline.load.model_reader import fetch_target_model
 from sync_pipeline.load.publish import BulkHabits
-from sync_pipeline.local_space.launcher import running_space
+from sync_pipeline.local_space.server.launcher import running_space
 from sync_pipeline.model import (
     BatchRef,
     ContentType,

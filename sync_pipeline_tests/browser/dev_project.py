@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 import yaml
 
-from sync_pipeline.local_space.launcher import stop_space
+from sync_pipeline.local_space.server.launcher import stop_space
 from sync_pipeline_tests.harness.space import PRODUCT
 
 WORKSPACE = """\

@@ -17,11 +17,11 @@ from typing import Any
 import requests
 import uvicorn
 
-from sync_pipeline.local_space.asgi import Fault, FaultHook
-from sync_pipeline.local_space.index_lag import IndexDelay
 from sync_pipeline.local_space.request import Request
-from sync_pipeline.local_space.server import build_app
-from sync_pipeline.local_space.store import open_store
+from sync_pipeline.local_space.server.asgi import Fault, FaultHook
+from sync_pipeline.local_space.server.process import build_app
+from sync_pipeline.local_space.store.index_lag import IndexDelay
+from sync_pipeline.local_space.store.store import open_store
 
 SPACE_ID = "local"
 TOKEN = "CFPAT-tested-token-0123456789"
@@ -57,7 +57,7 @@ class TestedSpace:
     environment_id: str
     session: requests.Session
     requests: list[Request] = field(default_factory=list)
-    #: Answers a request with a fault; see `local_space.server.build_app`.
+    #: Answers a request with a fault; see `local_space.server.process.build_app`.
     fault: FaultHook = lambda _request: None
 
     @property

@@ -28,10 +28,10 @@ from sync_pipeline.load.model_reader import fetch_target_model
 from sync_pipeline.load.outcome import Outcome
 from sync_pipeline.load.plan import derive_entry_id
 from sync_pipeline.load.upsert import UpsertOptions, upsert_entries
-from sync_pipeline.local_space.importing import import_file
-from sync_pipeline.local_space.index_lag import IndexDelay
-from sync_pipeline.local_space.server import build_app
-from sync_pipeline.local_space.store import open_store
+from sync_pipeline.local_space.server.process import build_app
+from sync_pipeline.local_space.store.index_lag import IndexDelay
+from sync_pipeline.local_space.store.store import open_store
+from sync_pipeline.local_space.transfer.importing import import_file
 from sync_pipeline.model import DesiredEntry
 from sync_pipeline_tests.load.conftest import MAPPED, desired_product, products
 from sync_pipeline_tests.load.small_space import PRODUCT_FIELDS

@@ -13,10 +13,10 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from sync_pipeline.local_space.asgi import LocalSpaceApp
-from sync_pipeline.local_space.index_lag import IndexDelay
-from sync_pipeline.local_space.server import build_app
-from sync_pipeline.local_space.store import Store, open_store
+from sync_pipeline.local_space.server.asgi import LocalSpaceApp
+from sync_pipeline.local_space.server.process import build_app
+from sync_pipeline.local_space.store.index_lag import IndexDelay
+from sync_pipeline.local_space.store.store import Store, open_store
 
 MASTER = "/spaces/local/environments/master"
 

@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sync_pipeline.local_space.exporting import export_file
-from sync_pipeline.local_space.importing import import_file
-from sync_pipeline.local_space.rich_text import document_errors
-from sync_pipeline.local_space.server import build_app
-from sync_pipeline.local_space.store import open_store
+from sync_pipeline.local_space.checks.rich_text import document_errors
+from sync_pipeline.local_space.server.process import build_app
+from sync_pipeline.local_space.store.store import open_store
+from sync_pipeline.local_space.transfer.exporting import export_file
+from sync_pipeline.local_space.transfer.importing import import_file
 
 from .conftest import THING_FIELDS, Api, Clock
 

@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 
-from sync_pipeline.local_space.exporting import export_file
-from sync_pipeline.local_space.importing import import_file
-from sync_pipeline.local_space.launcher import running_space, stop_space
-from sync_pipeline.local_space.registration import store_path
-from sync_pipeline.local_space.store import create_environment, open_store
+from sync_pipeline.local_space.server.launcher import running_space, stop_space
+from sync_pipeline.local_space.server.registration import store_path
+from sync_pipeline.local_space.store.store import create_environment, open_store
+from sync_pipeline.local_space.transfer.exporting import export_file
+from sync_pipeline.local_space.transfer.importing import import_file
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from sync_pipeline.local_space.asgi import Fault
 from sync_pipeline.local_space.request import Request
+from sync_pipeline.local_space.server.asgi import Fault
 from sync_pipeline_tests.harness.project import Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

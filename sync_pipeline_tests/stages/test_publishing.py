@@ -8,7 +8,7 @@ import pytest
 
 from sync_pipeline.config.run_options import RunOptions
 from sync_pipeline.load.publish import BulkHabits
-from sync_pipeline.local_space.index_lag import IndexDelay
+from sync_pipeline.local_space.store.index_lag import IndexDelay
 from sync_pipeline.stages.drafts import publish_left_drafts
 from sync_pipeline.stages.setting import read_habits, write_habits
 from sync_pipeline.stages.summary import summarize

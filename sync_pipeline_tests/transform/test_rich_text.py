@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync_pipeline.errors import RecordError
-from sync_pipeline.local_space.rich_text import document_errors
+from sync_pipeline.local_space.checks.rich_text import document_errors
 from sync_pipeline.transform.markdown import convert_markdown
 from sync_pipeline.transform.rich_text import read_markdown, read_rich_text
 

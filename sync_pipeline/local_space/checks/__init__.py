@@ -1,0 +1,1 @@
+"""The rules for definitions and values; they ask no database."""

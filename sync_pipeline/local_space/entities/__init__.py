@@ -1,0 +1,1 @@
+"""What the API can do with each kind of resource."""

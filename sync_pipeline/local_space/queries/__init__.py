@@ -1,0 +1,1 @@
+"""Collections: from a query string to SQL, and from rows to pages."""

@@ -1,0 +1,1 @@
+"""The SQLite file: its tables, its open connection, rows as records."""

@@ -1,0 +1,1 @@
+"""Whole environments as files: import and export."""

@@ -22,8 +22,8 @@ from sync_pipeline.config.environment import (
 )
 from sync_pipeline.templating.environment import CONCATENATE, COUNT_TURNS
 from sync_pipeline.templating.sandbox import METHODS, TemplateEnvironment
-from sync_pipeline.templating.scriban import translate
-from sync_pipeline.templating.scriban_expressions import ScribanError
+from sync_pipeline.templating.scriban.expressions import ScribanError
+from sync_pipeline.templating.scriban.statements import translate
 from sync_pipeline.templating.suggestions import did_you_mean
 
 #: Longest template source, in characters.

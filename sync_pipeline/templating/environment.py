@@ -11,9 +11,9 @@ from sync_pipeline.templating.cute_functions import build_cute_functions
 from sync_pipeline.templating.jinja_filters import build_filters, build_tests, concatenated
 from sync_pipeline.templating.lookups import SpaceAnswers
 from sync_pipeline.templating.sandbox import TemplateEnvironment, bounded_range, counted
-from sync_pipeline.templating.scriban_data import build_data_functions
-from sync_pipeline.templating.scriban_numbers import build_number_functions
-from sync_pipeline.templating.scriban_text import build_text_functions
+from sync_pipeline.templating.scriban.data import build_data_functions
+from sync_pipeline.templating.scriban.numbers import build_number_functions
+from sync_pipeline.templating.scriban.text import build_text_functions
 from sync_pipeline.templating.text import EmptyValue, MissingValue, to_text
 
 #: Names of filters that only rewritten templates use; no template can spell them.

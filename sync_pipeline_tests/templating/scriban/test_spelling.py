@@ -11,7 +11,7 @@ from sync_pipeline.errors import MappingError
 from sync_pipeline.templating import compile_text
 from sync_pipeline.templating.checking import filter_namespaces
 from sync_pipeline.templating.environment import plain_environment
-from sync_pipeline.templating.scriban import translate
+from sync_pipeline.templating.scriban.statements import translate
 
 NAMESPACES = filter_namespaces(plain_environment())
 ROW: dict[str, Any] = {

@@ -2,7 +2,7 @@
 
 Only what Jinja2 does not know is touched: `{{ if }}`, `{{ for }}`, `{{ case }}`, `{{ capture }}`,
 `{{ end }}`, `{{ x = ... }}`, comments, `~` at the braces, and the expressions of
-`scriban_expressions`. What has no safe translation is refused with Jinja2's spelling.
+`expressions`. What has no safe translation is refused with Jinja2's spelling.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-from sync_pipeline.templating.scriban_expressions import ScribanError, translate_expression
+from sync_pipeline.templating.scriban.expressions import ScribanError, translate_expression
 
 _RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}", re.DOTALL)
 _OPENING = re.compile(r"\{\{|\{%|\{#")

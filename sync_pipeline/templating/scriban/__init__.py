@@ -1,0 +1,1 @@
+"""Scriban, the template language of the original: its spelling and its functions."""

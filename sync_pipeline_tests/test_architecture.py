@@ -63,3 +63,37 @@ def test_the_core_runs_without_dagster():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_local_space_takes_only_errors_and_model_from_the_rest():
+    home = PACKAGE / "local_space"
+    allowed = (
+        "sync_pipeline.errors",
+        "sync_pipeline.model",
+        "sync_pipeline.local_space",
+    )
+    found = {
+        (str(path.relative_to(home)), name)
+        for path in home.rglob("*.py")
+        for name in imports_of(path)
+        if name.split(".")[0] == "sync_pipeline" and not name.startswith(allowed)
+    }
+    assert found == set()
+
+
+#: Each folder of the local space may use those before it; `server` uses all.
+SPACE_FLOORS = ("checks", "store", "queries", "entities", "transfer", "server")
+
+
+@pytest.mark.parametrize("floor", SPACE_FLOORS)
+def test_a_folder_of_the_local_space_knows_none_above_it(floor):
+    home = PACKAGE / "local_space"
+    above = SPACE_FLOORS[SPACE_FLOORS.index(floor) + 1 :]
+    assert list((home / floor).glob("*.py")), "the folder is there"
+    found = {
+        (path.name, name)
+        for path in (home / floor).rglob("*.py")
+        for name in imports_of(path)
+        if name.startswith(tuple(f"sync_pipeline.local_space.{other}" for other in above))
+    }
+    assert found == set()

@@ -1,7 +1,7 @@
 # The same commands as .ci/run, on the environment that is active.
 PYTHON ?= python
 
-.PHONY: check test slow lint types defs format
+.PHONY: check test slow lint types defs docs format
 check: lint types test defs
 
 test:
@@ -20,6 +20,11 @@ types:
 defs:
 	dg check defs
 	dagster definitions validate -w workspace.yaml
+
+# What the docs hold of the code: tables between markers, and the schema of config files.
+docs:
+	$(PYTHON) docs/tables.py
+	$(PYTHON) -m sync_pipeline.cli schema > docs/config.schema.json
 
 format:
 	$(PYTHON) -m ruff check --fix .

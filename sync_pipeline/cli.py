@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
+from sync_pipeline.commands.run_flags import read_flags, run_flag, run_flags
 from sync_pipeline.config.environment import find_project_dir, read_environment
 from sync_pipeline.config.loading import load_configs
 from sync_pipeline.errors import SyncPipelineError
@@ -37,43 +38,14 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("key")
-@click.option("--streaming", is_flag=True, help="Short for --mode streaming.")
-@click.option("--mode", type=click.Choice(["regular", "streaming", "auto"]))
-@click.option("--batch-size", help="Records per batch in streaming mode: 1 to 10,000, or auto.")
-@click.option("--apply", is_flag=True, help="Write; without it: a dry run.")
-@click.option("--use-filecache", "use_file_cache", is_flag=True, help="Use the response cache.")
-@click.option("--no-publish", is_flag=True, help="Leave everything as draft.")
-@click.option("--publish", type=click.Choice(["changed", "all", "none"]))
-@click.option("--limit", type=click.IntRange(1), help="Only the first N records.")
-@click.option("--concurrency", type=click.IntRange(1, 32), help="Requests in flight (8).")
-@click.option("--max-failed-entries", type=click.IntRange(0), help="Failures tolerated a batch.")
-@click.option("--executor", type=click.Choice(["in_process", "multiprocess"]))
+@run_flags
 @as_json
 @verbosity
 def run(key: str, as_json: bool, verbosity: str, **given: Any) -> int:
     """Run a sync to its end. A dry run unless --apply."""
     from sync_pipeline.commands.running import run_sync  # noqa: PLC0415
 
-    return run_sync(key, _options(given), as_json=as_json, debug=verbosity == "Debug")
-
-
-def _options(given: dict[str, Any]) -> dict[str, Any]:
-    """Run config of the command's options; None: the file's value."""
-    options = {name: value for name, value in given.items() if value not in (None, False)}
-    if options.pop("streaming", False):
-        if options.get("mode", "streaming") != "streaming":
-            raise click.UsageError(f"--streaming contradicts --mode {options['mode']}.")
-        options["mode"] = "streaming"
-    if options.pop("no_publish", False):
-        if options.get("publish", "none") != "none":
-            raise click.UsageError(f"--no-publish contradicts --publish {options['publish']}.")
-        options["publish"] = "none"
-    size = options.get("batch_size")
-    if size is not None and size != "auto":
-        if not size.isdigit() or not 1 <= int(size) <= 10_000:
-            raise click.UsageError(f"--batch-size {size}: 1 to 10,000 or auto is allowed.")
-        options["batch_size"] = int(size)
-    return options
+    return run_sync(key, read_flags(given), as_json=as_json, debug=verbosity == "Debug")
 
 
 @cli.command()
@@ -126,7 +98,7 @@ def check(key: str | None, online: bool, verbosity: str) -> int:  # noqa: ARG001
 
 @cli.command()
 @click.argument("key")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@run_flag("limit", default=20)
 @as_json
 @verbosity
 def preview(key: str, limit: int, as_json: bool, verbosity: str) -> int:  # noqa: ARG001
@@ -156,7 +128,7 @@ def clean(key: str | None, older_than_days: float, dry_run: bool) -> int:
 
 
 @cli.command()
-@click.option("--limit", type=click.IntRange(1), help="Only the first N airports.")
+@run_flag("limit", text="Only the first N airports.")
 @as_json
 @verbosity
 def demo(limit: int | None, as_json: bool, verbosity: str) -> int:

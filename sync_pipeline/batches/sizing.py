@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sync_pipeline.config.run_options import LARGEST_BATCH
+
 #: A batch is held a few times over: rows, desired entries, plans. Measured by benchmarks/memory.py.
 COPIES_IN_MEMORY = 6
 #: Share of the free memory that one batch may take.
@@ -12,7 +14,7 @@ MEMORY_SHARE = 0.25
 WANTED_BATCH_S = 60.0
 #: From this share of the bound on, batches shrink.
 TIGHT = 0.8
-SMALLEST, LARGEST, FIRST_GUESS = 50, 10_000, 1000
+SMALLEST, LARGEST, FIRST_GUESS = 50, LARGEST_BATCH, 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from sync_pipeline.batches.manifest import read_manifest
 from sync_pipeline.commands.display import print_problem, print_summary, progress_display
 from sync_pipeline.config.environment import Environment, find_project_dir, read_environment
 from sync_pipeline.config.model import SyncConfig
+from sync_pipeline.config.run_options import stated_options
 from sync_pipeline.errors import UsageError
 from sync_pipeline.stages.checking import load_sound_configs
 
@@ -57,7 +58,7 @@ def run_sync(key: str, options: Mapping[str, Any], *, as_json: bool, debug: bool
     run_id = launching.new_run_id()
     spool = spool_of(environment.storage_dir, config.key, run_id)
     level = logging.DEBUG if debug else logging.INFO
-    run_config = launching.run_config_from({**options, "log_level": "debug" if debug else None})
+    run_config = stated_options({**options, "log_level": "debug" if debug else None})
     with launching.open_instance() as instance, progress_display(lambda: spool, level=level):
         launched = launching.launch_sync(instance, config.key, run_config, run_id=run_id)
     asked = {"mode": config.mode, **run_config}

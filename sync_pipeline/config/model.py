@@ -11,30 +11,13 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, field_validator
 
-Mode = Literal["regular", "streaming", "auto"]
-Publish = Literal["changed", "all", "none"]
-BatchSize = Annotated[int, Field(ge=1, le=10_000)]
+from sync_pipeline.config.frozen import FrozenModel
+from sync_pipeline.config.run_options import FileOptions, Unattended
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        populate_by_name=True,
-        use_attribute_docstrings=True,
-        allow_inf_nan=False,
-        # A value may be a secret: pydantic's own text of an error must not repeat it.
-        hide_input_in_errors=True,
-        # Errors are located by the canonical names that `config.normalizing` hands over.
-        loc_by_alias=False,
-    )
-
-
-class MappingRule(_Model):
+class MappingRule(FrozenModel):
     """One line of the mapping."""
 
     field_name: str = Field(min_length=1)
@@ -46,7 +29,7 @@ class MappingRule(_Model):
     """Clear the field and locale when the result is blank."""
 
 
-class PreMapping(_Model):
+class PreMapping(FrozenModel):
     """A variable computed before the mapping, available as `var.<name>`."""
 
     var_name: str = Field(min_length=1)
@@ -55,7 +38,7 @@ class PreMapping(_Model):
     """Template of the text; does not see the other variables."""
 
 
-class Enumeration(_Model):
+class Enumeration(FrozenModel):
     """Repeat the extraction for every entry of a content type."""
 
     content_type: str = Field(min_length=1)
@@ -72,7 +55,7 @@ class Enumeration(_Model):
         return f"_{name}" if name[:1].isdigit() else name
 
 
-class Pagination(_Model):
+class Pagination(FrozenModel):
     """How to get from one page to the next. See `docs/sources.md` for one example a style."""
 
     type: (
@@ -109,7 +92,7 @@ class Pagination(_Model):
     """JSON path of a boolean: false ends the extraction."""
 
 
-class BearerAuth(_Model):
+class BearerAuth(FrozenModel):
     """`Authorization: Bearer <token>`."""
 
     type: Literal["bearer"]
@@ -118,7 +101,7 @@ class BearerAuth(_Model):
     """Template of the token."""
 
 
-class BasicAuth(_Model):
+class BasicAuth(FrozenModel):
     """HTTP basic authentication."""
 
     type: Literal["basic"]
@@ -129,7 +112,7 @@ class BasicAuth(_Model):
     """Template of the password."""
 
 
-class ApiKeyAuth(_Model):
+class ApiKeyAuth(FrozenModel):
     """An API key in a header or a query parameter."""
 
     type: Literal["api_key"]
@@ -142,7 +125,7 @@ class ApiKeyAuth(_Model):
     """Where the key is sent."""
 
 
-class OAuth2Auth(_Model):
+class OAuth2Auth(FrozenModel):
     """OAuth 2.0 client credentials; the token is refreshed before it expires and after a 401."""
 
     type: Literal["oauth2_client_credentials"]
@@ -164,7 +147,7 @@ class OAuth2Auth(_Model):
 Auth = Annotated[BearerAuth | BasicAuth | ApiKeyAuth | OAuth2Auth, Field(discriminator="type")]
 
 
-class CsvFormat(_Model):
+class CsvFormat(FrozenModel):
     """How to read CSV; what is not stated is detected from the first bytes and logged."""
 
     delimiter: str | None = None
@@ -186,27 +169,9 @@ class CsvFormat(_Model):
         return "\t" if delimiter in ("tab", "\\t") else delimiter
 
 
-class _Launch(_Model):
-    """Run config of a run that Dagster launches by itself; what is not stated is the file's."""
+class _Launch(Unattended):
+    """What launches runs by itself; what of the run config is not stated is the file's."""
 
-    apply: bool = True
-    """Whether the run writes; false makes each launch a dry run."""
-    mode: Mode | None = None
-    """Of the launched run."""
-    batch_size: BatchSize | Literal["auto"] | None = None
-    """Of the launched run."""
-    publish: Publish | None = None
-    """Of the launched run."""
-    use_file_cache: bool | None = None
-    """Answer source requests from the response cache."""
-    limit: int | None = Field(default=None, ge=1)
-    """Only the first N records."""
-    concurrency: int | None = Field(default=None, ge=1, le=32)
-    """Requests in flight against the space."""
-    max_failed_entries: int | None = Field(default=None, ge=0)
-    """Failed entries tolerated before a batch counts as failed."""
-    executor: Literal["in_process", "multiprocess"] | None = None
-    """Where mapped steps run."""
     enabled: bool = True
     """Whether it is switched on when the code location is loaded for the first time."""
 
@@ -239,7 +204,7 @@ class Sensor(_Launch):
     """Between two looks at the URL."""
 
 
-class Target(_Model):
+class Target(FrozenModel):
     """Which space the sync writes to."""
 
     space: Literal["contentful", "local"] = "contentful"
@@ -249,7 +214,7 @@ class Target(_Model):
     the config file."""
 
 
-class SampleTest(_Model):
+class SampleTest(FrozenModel):
     """A sample row and the fields it must give; run by `sync-pipeline check --online`,
     since the content type decides what a text becomes.
     """
@@ -262,7 +227,7 @@ class SampleTest(_Model):
     """`{"name.en": value}`; fields not named are not compared."""
 
 
-class SyncConfig(_Model):
+class SyncConfig(FileOptions):
     """One sync: where records come from, how they map, where and when they go."""
 
     key: str
@@ -337,12 +302,6 @@ class SyncConfig(_Model):
     stream: bool = True
     """False: the source cannot be streamed; streaming mode falls back to regular with a warning."""
 
-    mode: Mode = "regular"
-    """Default of the run config: whole data set in memory, batch by batch, or by size."""
-    batch_size: BatchSize | Literal["auto"] = 1000
-    """Records per batch in streaming mode."""
-    publish: Publish = "changed"
-    """`changed`: entries that the run wrote; `all`: also drafts of others; `none`."""
     schedule: Schedule | None = None
     """When to launch by time."""
     sensor: Sensor | None = None

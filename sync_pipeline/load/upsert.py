@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from sync_pipeline.config.model import Publish
+from sync_pipeline.config.run_options import Publish
 from sync_pipeline.errors import SpaceError
 from sync_pipeline.load.client import SpaceClient
 from sync_pipeline.load.ledger import Ledger, PendingPublish

@@ -17,17 +17,13 @@ import dagster as dg
 
 from sync_pipeline.config.environment import read_environment
 from sync_pipeline.config.model import Schedule, Sensor, SyncConfig
+from sync_pipeline.config.run_options import stated_options
 from sync_pipeline.errors import ConfigError, SyncPipelineError
 from sync_pipeline.extract.change_probe import probe_change
 from sync_pipeline.model import utc_now
 from sync_pipeline.orchestration.claims import live_claims, report_killed_runs
 from sync_pipeline.redaction import Redactor, secrets_of
 
-#: Run config that a schedule or sensor may state.
-_RUN_CONFIG = (
-    "apply", "mode", "batch_size", "publish", "use_file_cache", "limit", "concurrency",
-    "max_failed_entries", "executor",
-)  # fmt: skip
 #: A launched run claims its sync within seconds; images that are pulled first take minutes.
 START_PATIENCE = timedelta(minutes=15)
 #: Unfinished runs without a claim that are looked at.
@@ -57,7 +53,7 @@ def build_schedule(config: SyncConfig, job: dg.JobDefinition) -> dg.ScheduleDefi
             yield dg.SkipReason(reason)
             return
         when: datetime = context.scheduled_execution_time
-        yield dg.RunRequest(run_key=when.isoformat(), run_config=run_config_of(stated))
+        yield dg.RunRequest(run_key=when.isoformat(), run_config=stated_options(dict(stated)))
 
     try:
         return dg.ScheduleDefinition(
@@ -109,7 +105,7 @@ def build_sensor(config: SyncConfig, job: dg.JobDefinition) -> dg.SensorDefiniti
         # a cursor that was reset by hand must launch although its count begins anew.
         run_key = f"{digest}:{runs}:{context.last_tick_completion_time or 0:.0f}"
         return dg.SensorResult(
-            run_requests=[dg.RunRequest(run_key=run_key, run_config=run_config_of(stated))],
+            run_requests=[dg.RunRequest(run_key=run_key, run_config=stated_options(dict(stated)))],
             cursor=json.dumps({"watch": _watch(stated), "seen": found, "runs": runs}),
         )
 
@@ -126,17 +122,10 @@ def build_sensor(config: SyncConfig, job: dg.JobDefinition) -> dg.SensorDefiniti
     )
 
 
-def run_config_of(stated: Schedule | Sensor) -> dict[str, Any]:
-    """The flat run config that a schedule or sensor states; what it leaves out is the file's."""
-    values = {name: getattr(stated, name) for name in _RUN_CONFIG}
-    return {name: value for name, value in values.items() if value is not None}
-
-
 def _list_run_config(stated: Schedule | Sensor) -> str:
     """E.g. `apply: true, mode: streaming`: whoever sees it in the UI knows whether it writes."""
-    return ", ".join(
-        f"{name}: {str(value).lower()}" for name, value in run_config_of(stated).items()
-    )
+    values = stated_options(dict(stated))
+    return ", ".join(f"{name}: {str(values[name]).lower()}" for name in sorted(values))
 
 
 def reason_to_wait(

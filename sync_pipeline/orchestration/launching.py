@@ -22,7 +22,6 @@ from dagster._core.remote_origin import (
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from filelock import FileLock
 
-from sync_pipeline.config.run_options import RunOptions
 from sync_pipeline.errors import SyncPipelineError, UsageError
 from sync_pipeline.orchestration.failed_batches import find_failed_batch
 from sync_pipeline.orchestration.steps import EXIT_CODE, LOCATION, RESUME_TAG, spool_id_of
@@ -141,12 +140,6 @@ def launch_resume(instance: dg.DagsterInstance, run_id: str) -> Launched:
 def new_run_id() -> str:
     """An id for a run that is about to be launched."""
     return str(uuid.uuid4())
-
-
-def run_config_from(options: Mapping[str, Any]) -> dict[str, Any]:
-    """A flat run config of the options that were given (None: the file's)."""
-    known = RunOptions.__slots__
-    return {name: options[name] for name in known if options.get(name) is not None}
 
 
 def _launch(

@@ -7,7 +7,7 @@ import os
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,12 @@ from sync_pipeline.batches.layout import Spool, spool_of
 from sync_pipeline.batches.results import read_run_facts
 from sync_pipeline.config.environment import Environment, read_environment
 from sync_pipeline.config.model import SyncConfig
-from sync_pipeline.config.run_options import RunOptions
+from sync_pipeline.config.run_options import OPTIONS, RunOptions
 from sync_pipeline.errors import AccessError, SyncPipelineError, UsageError
 from sync_pipeline.orchestration.claims import build_claim, claim_sync
 from sync_pipeline.orchestration.console import LINE_OF_OURS
 from sync_pipeline.orchestration.failed_batches import find_failed_batch
-from sync_pipeline.orchestration.run_config import options_from
 from sync_pipeline.redaction import Redactor, secrets_of
-from sync_pipeline.stages.fetch import options_of
 from sync_pipeline.stages.setting import Setting, check_target
 
 #: `<run id>:<spool id>`, set by `sync-pipeline resume`. The run id keeps a re-execution, which
@@ -131,7 +129,7 @@ def _build_step(
     environment: Environment,
     redactor: Redactor,
 ) -> Step:
-    asked = options_from((context.op_config or {}).get("options", {}))
+    asked = RunOptions.model_validate((context.op_config or {}).get("options", {}))
     spool, replay = find_spool(context.instance, environment.storage_dir, config.key, context.run)
     facts = read_run_facts(spool)
     check_target(config, environment, facts)
@@ -145,16 +143,15 @@ def _merge_options(asked: RunOptions, facts: Mapping[str, Any], *, is_replay: bo
     """What the extraction was begun with stays; how it is worked off may change in a later run."""
     if not facts:
         return asked
-    begun = options_of(facts)
+    begun = RunOptions.model_validate(facts["options"])
     if is_replay:
         return begun
-    return replace(
-        begun,
-        concurrency=asked.concurrency,
-        max_failed_entries=asked.max_failed_entries,
-        log_level=asked.log_level,
-        executor=asked.executor,
-    )
+    anew = {
+        name: getattr(asked, name)
+        for name, option in OPTIONS.items()
+        if option.traits.is_chosen_anew
+    }
+    return begun.model_copy(update=anew)
 
 
 def find_spool(

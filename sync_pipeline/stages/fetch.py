@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from sync_pipeline.batches.extraction import Extraction, Progress, open_extraction
@@ -150,7 +150,7 @@ def _open_facts(setting: Setting) -> dict[str, Any]:
         "sync": setting.config.key,
         "run_id": setting.run_id,
         "apply": options.apply,
-        "options": asdict(options),
+        "options": options.model_dump(),
         "extraction": extraction,
         "target": target,
         "started_at": setting.clock().isoformat(timespec="milliseconds"),
@@ -173,15 +173,8 @@ def _effective_options(setting: Setting) -> tuple[RunOptions, str]:
             f"{options.mode} mode was asked for, but the file says `stream: false`; going on in "
             "regular mode, which holds the whole data set in memory"
         )
-        values = {**asdict(options), "mode": "regular"}
-        return RunOptions(**values), reason
+        return options.model_copy(update={"mode": "regular"}), reason
     return options, ""
-
-
-def options_of(facts: Mapping[str, Any]) -> RunOptions:
-    """The run options kept with a spool."""
-    known = {field.name for field in fields(RunOptions)}
-    return RunOptions(**{k: v for k, v in facts["options"].items() if k in known})
 
 
 def _spool_pages(
@@ -191,7 +184,7 @@ def _spool_pages(
     facts: Mapping[str, Any],
     on_page: Callable[[Progress], None],
 ) -> Manifest:
-    options = options_of(facts)
+    options = RunOptions.model_validate(facts["options"])
     started = time.monotonic()
     entry_id_of = mapper.entry_id_of if mapper.maps_ids else None
     with open_extraction(setting.spool, mapper.key_of, entry_id_of) as extraction:
@@ -201,7 +194,7 @@ def _spool_pages(
                 "%s: goes on after page %d, %d records are already spooled",
                 setting.config.key, extraction.progress.pages, first_record,
             )  # fmt: skip
-        size = _BatchSize(setting, options)
+        size = _BatchSizing(setting, options)
         if not extraction.progress.exhausted:
             for page in source.fetch_pages(extraction.progress.checkpoint):
                 extraction.add_page(page, size.next(extraction, page))
@@ -216,7 +209,7 @@ def _spool_pages(
         return extraction.finish({**facts, "mode": mode}, whole=whole)
 
 
-class _BatchSize:
+class _BatchSizing:
     """Chooses the size of the batches that follow, page by page."""
 
     def __init__(self, setting: Setting, options: RunOptions) -> None:

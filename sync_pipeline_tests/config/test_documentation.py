@@ -1,6 +1,7 @@
 """docs/configuration.md names every key, and no key that there is not."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,15 @@ def test_every_key_is_documented_and_every_documented_key_is(
 ) -> None:
     known = {file_name_of(name, info) for one in models for name, info in file_fields(one).items()}
     assert documented(section(title)) == known
+
+
+def test_the_tables_made_from_the_code_are_those_of_today() -> None:
+    """`make docs` writes them anew."""
+    made = runpy.run_path(str(DOCS / "tables.py"))
+    pages = [page.read_text(encoding="utf-8") for page in made["PAGES"]]
+    assert [made["render_page"](page) for page in pages] == pages
+    shown = {name for page in pages for name in re.findall(r"<!-- table: (.+) -->", page)}
+    assert shown == made["TABLES"].keys()
 
 
 def test_every_kind_of_auth_has_its_own_table() -> None:

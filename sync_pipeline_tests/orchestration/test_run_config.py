@@ -85,7 +85,7 @@ def test_defaults_are_the_file_s_own(project: Project) -> None:
         "log_level": "info",
     }
     assert not schema["limit"].default_provided
-    assert set(schema) == set(RunOptions.__slots__)
+    assert set(schema) == set(RunOptions.model_fields)
 
 
 def test_every_option_is_optional_and_described(project: Project) -> None:

@@ -123,6 +123,8 @@ def print_summary(values: Mapping[str, Any], *, as_json: bool) -> None:
     table.add_row("peak memory", f"{values['peak_rss_mb']:,.0f} MB")
     table.add_row("batches", f"{values['batches']:,}")
     Console().print(table)
+    for warning in values["warnings"]:
+        print_problem(f"Warning: {warning}", style="yellow")
     if values["failed_batches"]:
         print_problem(
             f"{len(values['failed_batches'])} failed batches: "
@@ -132,7 +134,7 @@ def print_summary(values: Mapping[str, Any], *, as_json: bool) -> None:
         )
 
 
-def print_problem(text: str) -> None:
+def print_problem(text: str, *, style: str = "red") -> None:
     """An error or warning for people, on stderr, without a traceback."""
     console = Console(file=sys.stderr, soft_wrap=True, emoji=False)
-    console.print(text, style="red", markup=False, highlight=False)
+    console.print(text, style=style, markup=False, highlight=False)

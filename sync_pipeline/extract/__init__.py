@@ -21,6 +21,7 @@ def open_source(
     lookup: EntryLookup | None = None,
     limit: int | None = None,
     log: logging.Logger | None = None,
+    warn: Callable[[str], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Source:
     """Open the source that a config describes; nothing is requested before `fetch_pages`.
@@ -32,6 +33,7 @@ def open_source(
         lookup: The entries of the space, for `enumerateForContentTypes`.
         limit: Only the first so many records.
         log: One line a request at DEBUG; `sync_pipeline.extract` by default.
+        warn: Told what a reader of the run must know beside its figures; `log.warning` by default.
         sleep: Pauses for seconds between attempts, and for `requestsPerSecond`.
 
     Returns:
@@ -55,5 +57,6 @@ def open_source(
         lookup=lookup,
         limit=limit,
         log=log,
+        warn=warn,
         sleep=sleep,
     )

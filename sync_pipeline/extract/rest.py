@@ -85,6 +85,7 @@ class RestSource:
         limit: int | None,
         count_requests: Callable[[], int],
         log: logging.Logger,
+        warn: Callable[[str], None],
     ) -> None:
         self._config = config
         self._plan = plan
@@ -97,6 +98,7 @@ class RestSource:
         self._limit = limit
         self._count_requests = count_requests
         self._log = log
+        self._tell = warn
 
     def fetch_pages(self, resume_from: Mapping[str, Any] | None = None) -> Iterator[Page]:
         """Yield the pages, from the first or after a checkpoint.
@@ -327,7 +329,7 @@ class RestSource:
         except SourceDataError as err:
             raise SourceDataError(f"{self._http.name(request)}: {err}") from err
         if step.notice:
-            self._log.warning("%s: %s", self._http.name(request), step.notice)
+            self._warn(f"{self._http.name(request)}: {step.notice}")
         if step.next is None or not step.next.token or self._plan.style not in _BY_URL:
             return step
         # A key in the query string is put to every request again, and must not get to the disk.
@@ -335,6 +337,9 @@ class RestSource:
         names = self._secret_query.union(own, request.secret_query)
         token = without_query(step.next.token, names)
         return replace(step, next=replace(step.next, token=token))
+
+    def _warn(self, text: str) -> None:
+        self._tell(self._http.redact(text))
 
     def _part(self, records: list[Row], step: Step, declared: Declared) -> _Part:
         total = self._declared_total(declared)

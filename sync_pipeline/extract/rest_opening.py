@@ -41,6 +41,7 @@ def open_rest_source(
     lookup: EntryLookup | None = None,
     limit: int | None = None,
     log: logging.Logger | None = None,
+    warn: Callable[[str], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
@@ -119,6 +120,7 @@ def open_rest_source(
         limit=limit,
         count_requests=lambda: sum(each.requests for each in (http, *token_https)),
         log=log,
+        warn=warn or (lambda text: log.warning("%s", text)),
     )
 
 

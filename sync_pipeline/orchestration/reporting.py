@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,6 +61,7 @@ def summary_values(summary: RunSummary) -> dict[str, Any]:
         "batches": summary.batches,
         "failed_batches": list(summary.failed_batches),
         "dry_run": summary.dry_run,
+        "warnings": list(summary.warnings),
     }
 
 
@@ -105,6 +107,9 @@ def _markdown(summary: RunSummary) -> str:
         f"| peak memory | {summary.peak_rss_mb:,.0f} MB |",
         f"| batches | {summary.batches:,} |",
     ]
+    if summary.warnings:
+        lines += ["", f"**Warnings: {len(summary.warnings)}**", ""]
+        lines += [f"- {_plain(warning)}" for warning in summary.warnings]
     if counts.failed:
         lines += [
             "",
@@ -114,3 +119,8 @@ def _markdown(summary: RunSummary) -> str:
             ),
         ]
     return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """A text of somebody else's, as one line of markdown that means nothing but itself."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", " ".join(text.split()))

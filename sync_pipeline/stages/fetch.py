@@ -32,6 +32,7 @@ from sync_pipeline.extract import open_source
 from sync_pipeline.memory import memory_bound_mb, rss_mb
 from sync_pipeline.model import Counts, Page, Source, TargetModel
 from sync_pipeline.stages.lookup import RunMapping, compile_run_mapping
+from sync_pipeline.stages.run_warnings import build_warner
 from sync_pipeline.stages.setting import (
     Setting,
     add_requests,
@@ -127,6 +128,7 @@ def _fetch(
         lookup=mapping.lookup,
         limit=setting.options.limit,
         log=setting.log,
+        warn=build_warner(setting),
     )
     try:
         return _spool_pages(setting, source, mapping.mapper, facts, on_page)

@@ -19,6 +19,7 @@ from sync_pipeline.batches.results import (
     unfinished_batches,
     write_result,
 )
+from sync_pipeline.batches.run_warnings import read_warnings
 from sync_pipeline.batches.seen import keys_not_in
 from sync_pipeline.errors import SpoolError, SyncPipelineError
 from sync_pipeline.memory import peak_rss_mb
@@ -42,6 +43,8 @@ class RunSummary:
     duration_s: float
     #: Highest of all steps that reported, in MiB.
     peak_rss_mb: float
+    #: What a reader must know beside the figures; see `stages.run_warnings`.
+    warnings: tuple[str, ...] = ()
 
     @property
     def records_per_s(self) -> float:
@@ -97,6 +100,7 @@ def summarize_spool(
         counts=counts,
         duration_s=max(((now or last) - started).total_seconds(), 0.0),
         peak_rss_mb=max([own_peak_rss_mb, *(result.peak_rss_mb for result in known)]),
+        warnings=read_warnings(spool),
     )
 
 
@@ -119,6 +123,7 @@ def summarize_interrupted(sync_key: str, spool: Spool, asked: Mapping[str, Any])
         counts=Counts(records=read_progress(spool).records, requests=requests),
         duration_s=0.0,
         peak_rss_mb=peak_rss_mb(),
+        warnings=read_warnings(spool),
     )
 
 
@@ -146,6 +151,7 @@ def summarize_replay(
         ),
         duration_s=sum(item.duration_s for item in (*upserted, *again)),
         peak_rss_mb=peak_rss_mb(),
+        warnings=read_warnings(setting.spool),
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from sync_pipeline.commands import previewing
+from sync_pipeline_tests.extract.api import Reply, Request
 from sync_pipeline_tests.harness.cli import call
 from sync_pipeline_tests.harness.project import MAPPING, Project
 from sync_pipeline_tests.harness.rows import DOWN
@@ -21,7 +22,7 @@ Capsys = pytest.CaptureFixture[str]
 RUN_KEYS = {
     "records", "created", "updated", "unchanged", "published", "deleted", "failed", "requests",
     "duration_s", "peak_rss_mb", "records_per_s", "run_id", "mode", "batches", "failed_batches",
-    "dry_run",
+    "dry_run", "warnings",
 }  # fmt: skip
 
 
@@ -68,6 +69,40 @@ def test_a_run_with_failed_entries_ends_with_1_and_says_how_to_go_on(
     values = json.loads(call(capsys, *arguments, "--json").out)
     assert values["failed"] == 1
     assert values["failed_batches"] == ["batch_000001"]
+
+
+def _declare_fewer(project: Project) -> None:
+    """Let the source's declared total fall on its second page, which is worth a warning."""
+    rows = project.source.rows
+
+    def falling(_request: Request, page: int) -> Reply | None:
+        return Reply({"total": 30, "items": rows[10:20]}) if page == 2 else None
+
+    project.source.fault = falling
+
+
+def test_a_warning_stands_in_the_log_the_summary_and_the_commands_output(
+    project: Project, capsys: Capsys
+) -> None:
+    _declare_fewer(project)
+    ended = call(capsys, "run", project.key)
+    assert ended.code == 0
+    text = "the declared total fell from 40 to 30"
+    assert f"Warning: {project.configs / project.key}.yaml: GET" in ended.err
+    assert text in ended.err.split("Warning: ")[1]
+    run_id = project.run_ids()[0]
+    assert any(text in message for message in project.messages(run_id))
+    page = project.summary(run_id)["summary"]
+    assert "**Warnings: 1**" in page
+    assert text in page
+    (warning,) = json.loads(call(capsys, "run", project.key, "--json").out)["warnings"]
+    assert text in warning
+
+
+def test_a_warning_of_a_preview_is_told_once(project: Project) -> None:
+    _declare_fewer(project)
+    ended = project.command("preview", project.key, "--json")
+    assert ended.stderr.count("the declared total fell from 40 to 30") == 1
 
 
 def test_a_run_whose_fetch_died_ends_with_3_and_names_resume(

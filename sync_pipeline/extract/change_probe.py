@@ -19,8 +19,8 @@ from sync_pipeline.extract.oauth2 import ClientCredentials, token_fetcher
 from sync_pipeline.extract.requesting import build_authenticator, compile_template
 from sync_pipeline.extract.retrying import RetryPolicy
 from sync_pipeline.extract.sessions import (
-    RedirectGuard,
     SessionPerThread,
+    SourceSession,
     is_http_url,
     is_same_origin,
 )
@@ -65,7 +65,7 @@ def probe_change(config: SyncConfig, sensor: Sensor, *, variables: Mapping[str, 
 
     def open_http(auth: Authenticator) -> SourceHttp:
         return SourceHttp(
-            SessionPerThread(RedirectGuard),
+            SessionPerThread(SourceSession),
             where=str(config.path or config.key),
             authenticator=auth,
             redactor=redactor,
@@ -79,13 +79,14 @@ def probe_change(config: SyncConfig, sensor: Sensor, *, variables: Mapping[str, 
         return TokenAuth(fetch_token, secrets=[credentials.client_secret], close=token_http.close)
 
     end_point = _end_point(config, context)
-    with RedirectGuard() as session:  # not over http what is for https
+    with SourceSession() as session:  # not over http what is for https
         may_have = is_http_url(end_point) and is_same_origin(session, end_point, url)
     http = open_http(build_authenticator(config, context, open_token_auth) if may_have
                      else NoAuth())  # fmt: skip
     try:
         return http.fetch(
-            HttpRequest("GET", url, headers), lambda answer: _read_state(answer, config, sensor)
+            HttpRequest("GET", url, headers, key="sensor.url"),
+            lambda answer: _read_state(answer, config, sensor),
         )
     finally:
         http.close()

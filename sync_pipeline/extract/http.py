@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import requests
@@ -24,6 +24,7 @@ from sync_pipeline.errors import ConfigError, SourceDataError, SourceError
 from sync_pipeline.extract.auth import Authenticator, NoAuth, with_query
 from sync_pipeline.extract.bodies import Answer, BodyStream, too_long
 from sync_pipeline.extract.failures import describe_failure, explain_status, is_final_tls_failure
+from sync_pipeline.extract.redirects import MOST_REDIRECTS, leave, loses_body, redirect_target
 from sync_pipeline.extract.retrying import (
     Attempts,
     RateLimit,
@@ -51,6 +52,8 @@ class HttpRequest:
     body: bytes | None = None
     #: Parameters that are secret, and so not in `url`; for the host that may have credentials.
     secret_query: Mapping[str, str] = field(default_factory=dict)
+    #: Key of the file that says the address; "" where the source itself named it.
+    key: str = "endPoint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,17 +220,37 @@ class SourceHttp:
         self._authenticator.close()
 
     def _send(self, request: HttpRequest, home: str) -> tuple[requests.Response, float]:
+        """The first answer that is no redirect; once on another host, credentials are left out."""
         session = self._sessions.get()
+        hop, is_home = request, True
+        started = self._monotonic()
+        for _ in range(MOST_REDIRECTS + 1):
+            is_home = is_home and is_same_origin(session, home, hop.url)
+            response = self._send_once(session, hop, is_home=is_home)
+            target = self._redirect_target(request, response)
+            if target is None:
+                return response, started
+            leave(response)
+            # The new address has the query that the source gave it.
+            hop = replace(hop, url=target, secret_query={})
+        raise SourceError(
+            f"{self.name(request)}: too many redirects. "
+            f"{_put_address(request, 'the final address')}"
+        )
+
+    def _send_once(
+        self, session: requests.Session, request: HttpRequest, *, is_home: bool
+    ) -> requests.Response:
         headers, url = dict(request.headers), request.url
-        if is_same_origin(session, home, url):
+        if is_home:
             credentials = self._authenticator.credentials()
             headers = _merge_headers(headers, credentials.headers)
             url = with_query(url, {**request.secret_query, **credentials.query})
         else:
-            if request.body:
+            if request.method != "GET":
                 raise SourceError(
                     f"{self.name(request)} leads to another host, which is refused for a POST: its "
-                    f"body may hold credentials"
+                    f"body may hold credentials. {_put_address(request, 'the final address')}"
                 )
             headers = {key: value for key, value in headers.items() if key.lower() in SAFE_HEADERS}
             self._log.warning(
@@ -237,7 +260,7 @@ class SourceHttp:
             self.before_request()
         started = self._monotonic()
         try:
-            response = session.request(
+            return session.request(
                 request.method,
                 url,
                 headers={key: value.encode("utf-8") for key, value in headers.items()},
@@ -251,15 +274,33 @@ class SourceHttp:
             self._log.debug("%s: failed in %.3f s", name, self._monotonic() - started)
             raise failure from err
         except (urllib3.exceptions.HTTPError, ValueError) as err:
-            # A ValueError is how urllib.parse refuses what a redirect leads to.
-            is_parsing = not isinstance(err, UnicodeError | urllib3.exceptions.HTTPError)
-            reason = "a redirect leads to no URL" if is_parsing else describe_failure(err, 0)
             raise SourceError(
                 self.redact(
-                    f"{self.name(request)} cannot be made: {reason}. Check endPoint and headers"
+                    f"{self.name(request)} cannot be made: {describe_failure(err, 0)}. "
+                    f"Check endPoint and headers"
                 )
             ) from err
-        return response, started
+
+    def _redirect_target(self, request: HttpRequest, response: requests.Response) -> str | None:
+        status = response.status_code
+        try:
+            target = redirect_target(response)
+        except ValueError as err:
+            response.close()
+            raise SourceError(
+                f"{self.name(request)} answered status {status}: a redirect leads to no URL. "
+                f"{_put_address(request, 'the final address')}",
+                status=status,
+            ) from err
+        if target is not None and loses_body(request.method, status):
+            response.close()
+            raise SourceError(
+                f"{self.name(request)} answered status {status}, a redirect to "
+                f"{self.redact(redact_url(target))}: to follow it would make the {request.method} "
+                f"a GET without its body. {_put_address(request, 'the new address')}",
+                status=status,
+            )
+        return target
 
     def _failure(self, err: requests.RequestException, name: str) -> Exception:
         reason = self.redact(describe_failure(err, self._limits.timeout_s))
@@ -279,8 +320,6 @@ class SourceHttp:
                 f"{name}: the request cannot be made ({type(err).__name__}): endPoint must give an "
                 f"absolute http or https URL, and headers must be single lines"
             )
-        if isinstance(err, requests.exceptions.TooManyRedirects):
-            return SourceError(f"{name}: too many redirects. Put the final address into endPoint")
         if isinstance(
             err,
             requests.ConnectionError
@@ -309,6 +348,12 @@ class SourceHttp:
             self.redact(f"{name} answered status {status}{explain_status(status, head)}"),
             status=status,
         )
+
+
+def _put_address(request: HttpRequest, what: str) -> str:
+    if request.key:
+        return f"Put {what} into {request.key}"
+    return f"The source itself named this address: let it name {what}"
 
 
 def _merge_headers(headers: Mapping[str, str], stronger: Mapping[str, str]) -> dict[str, str]:

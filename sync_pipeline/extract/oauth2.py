@@ -87,7 +87,9 @@ def _token_request(credentials: ClientCredentials) -> HttpRequest:
     else:
         body = client.prepare_request_body(scope=credentials.scope, **extra)
         headers["Authorization"] = basic_value(credentials.client_id, credentials.client_secret)
-    return HttpRequest("POST", credentials.token_url, headers, body.encode("utf-8"))
+    return HttpRequest(
+        "POST", credentials.token_url, headers, body.encode("utf-8"), key="auth.tokenUrl"
+    )
 
 
 def _lifetime_s(value: object) -> float | None:

@@ -34,7 +34,8 @@ from sync_pipeline.extract.probe_shape import (
     guess_fields,
     guess_key,
 )
-from sync_pipeline.extract.sessions import RedirectGuard, is_http_url
+from sync_pipeline.extract.redirects import MOST_REDIRECTS, leave, redirect_target
+from sync_pipeline.extract.sessions import SAFE_HEADERS, SourceSession, is_http_url, is_same_origin
 from sync_pipeline.redaction import redact_url
 
 Format = Literal["json", "jsonl", "csv"]
@@ -83,7 +84,7 @@ def probe(
     Args:
         url: Absolute; its query string is kept.
         headers: Sent with every request.
-        session: Closed by the caller; else one of our own, which gives no header to other hosts.
+        session: Follows no redirect by itself; closed by the caller. Else one of our own.
         timeout_s: Of connecting, and of waiting for the next bytes.
         max_requests: All requests together.
         max_bytes: Of each answer; what is beyond is not read.
@@ -96,7 +97,7 @@ def probe(
     if not is_http_url(url):
         raise UsageError(f"{redact_url(url)} is no URL: it begins with http:// or https://")
     own = session is None
-    session = session or RedirectGuard()
+    session = session or SourceSession()
     prober = _Prober(session, dict(headers or {}), timeout_s, max_requests, max_bytes)
     try:
         return prober.run(url)
@@ -157,9 +158,7 @@ class _Prober:
     def _get(self, url: str, further: Mapping[str, str]) -> _Answer:
         self.made += 1
         try:
-            with self.session.get(
-                url, headers={**self.headers, **further}, timeout=self.timeout_s, stream=True
-            ) as response:
+            with self._follow(url, {**self.headers, **further}) as response:
                 body = b""
                 for chunk in response.iter_content(64 * 1024):
                     body += chunk
@@ -170,7 +169,7 @@ class _Prober:
             raise SourceError(
                 f"GET {redact_url(url)}: {describe_failure(err, self.timeout_s)}", retryable=True
             ) from err
-        except ValueError as err:  # how urllib.parse refuses what a redirect leads to
+        except ValueError as err:
             raise SourceError(f"GET {redact_url(url)}: a redirect leads to no URL") from err
         if status != requests.codes.ok:
             raise SourceError(
@@ -181,6 +180,20 @@ class _Prober:
         return _Answer(
             body[: self.max_bytes], len(body) <= self.max_bytes, types[0] if types else "", answered
         )
+
+    def _follow(self, url: str, headers: Mapping[str, str]) -> requests.Response:
+        """The first answer that is no redirect; once on another host, no header tells a secret."""
+        at = url
+        for _ in range(MOST_REDIRECTS + 1):
+            response = self.session.get(at, headers=headers, timeout=self.timeout_s, stream=True)
+            target = redirect_target(response)
+            if target is None:
+                return response
+            leave(response)
+            if not is_same_origin(self.session, url, target):
+                headers = {k: v for k, v in headers.items() if k.lower() in SAFE_HEADERS}
+            at = target
+        raise SourceError(f"GET {redact_url(url)}: too many redirects")
 
     def _format_of(self, answer: _Answer, url: str) -> tuple[Format, Any]:
         """The format, and the document or the rows."""

@@ -106,7 +106,7 @@ class RequestTemplates:
         if page.url is not None:
             # Taken out of the URL before that got to the disk.
             secret = secret_pairs(with_query(home, query), self.secrets)
-            return HttpRequest(method, page.url, headers, body, secret), home
+            return HttpRequest(method, page.url, headers, body, secret, key=""), home
         url = with_query(home, query | self._paging_query(plan, page))
         return HttpRequest(method, url, headers, body), home
 

@@ -28,7 +28,7 @@ from sync_pipeline.extract.requesting import (
 )
 from sync_pipeline.extract.rest import RestSource
 from sync_pipeline.extract.retrying import RetryPolicy
-from sync_pipeline.extract.sessions import RedirectGuard, SessionPerThread
+from sync_pipeline.extract.sessions import SessionPerThread, SourceSession
 from sync_pipeline.model import EntryLookup
 from sync_pipeline.redaction import Redactor, secrets_of
 
@@ -82,7 +82,7 @@ def open_rest_source(
         )
 
     def open_token_auth(credentials: ClientCredentials) -> Authenticator:
-        token_http = new_http(SessionPerThread(RedirectGuard), None)
+        token_http = new_http(SessionPerThread(SourceSession), None)
         token_https.append(token_http)
         return TokenAuth(
             token_fetcher(credentials, token_http),
@@ -92,7 +92,7 @@ def open_rest_source(
         )
 
     def new_session() -> requests.Session:
-        session = RedirectGuard()
+        session = SourceSession()
         if cache_dir is None:
             return session
         return open_cached_session(

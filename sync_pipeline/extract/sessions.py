@@ -9,8 +9,6 @@ from urllib.parse import urlsplit
 
 import requests
 
-from sync_pipeline.errors import SourceError
-
 #: Headers that may follow a redirect, or a next link, to another host; all others may carry a
 #: secret. Proxy-Authorization is set per hop by requests and is meant for the proxy.
 SAFE_HEADERS = frozenset(
@@ -32,38 +30,17 @@ def _send_as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-class RedirectGuard(requests.Session):
-    """A session that gives nothing secret to another host.
-
-    requests itself drops only `Authorization` on such a redirect; API keys in other headers would
-    go along (https://github.com/psf/requests/blob/main/src/requests/sessions.py, rebuild_auth).
-    """
+class SourceSession(requests.Session):
+    """A session that sends what it is told to, where it is told to, and nothing else."""
 
     def __init__(self) -> None:
         super().__init__()
         # Without an `auth` of its own, requests overwrites Authorization from ~/.netrc.
         self.auth = _send_as_is
 
-    def rebuild_auth(
-        self, prepared_request: requests.PreparedRequest, response: requests.Response
-    ) -> None:
-        """Drop what may be a credential if the redirect leads to another host.
-
-        Raises:
-            SourceError: A body would be sent along.
-        """
-        old, new = response.request.url or "", prepared_request.url or ""
-        if is_same_origin(self, old, new):
-            return
-        if prepared_request.body:
-            raise SourceError(
-                "the source redirects a POST with its body to another host, which is refused: "
-                "the body may hold credentials. Put the final address into endPoint",
-                status=response.status_code,
-            )
-        for name in list(prepared_request.headers):
-            if name.lower() not in SAFE_HEADERS:
-                del prepared_request.headers[name]
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
+        """None, always: see `redirects`, which also knows what may go to another host."""
+        return
 
 
 def is_http_url(url: str) -> bool:

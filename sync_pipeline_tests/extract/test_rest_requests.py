@@ -225,16 +225,6 @@ def test_a_redirect_on_the_same_host_keeps_credentials():
     assert [secrets_in(request) for request in requests] == [True, True]
 
 
-def test_a_post_is_not_redirected_to_another_host_with_its_body():
-    with serve(items) as other:
-        target = other.url.replace("127.0.0.1", "localhost")
-        with serve(lambda _r: Reply(status=307, headers={"Location": target})) as api:
-            config = config_of(api.url, httpMethod="post", formUrlEncodedContent={"password": "p"})
-            with pytest.raises(SourceError, match=r"another host.*refused"):
-                fetch_all(config)
-    assert other.requests == []
-
-
 def test_a_next_url_on_another_host_is_asked_without_credentials(caplog):
     with serve(items) as other:
         target = other.url.replace("127.0.0.1", "localhost")

@@ -14,7 +14,7 @@ import pytest
 from sync_pipeline.errors import SourceDataError
 from sync_pipeline.extract.http import HttpRequest, SourceHttp
 from sync_pipeline.extract.reading import CHUNK_RECORDS, MEMORY_BYTES
-from sync_pipeline.extract.sessions import RedirectGuard, SessionPerThread
+from sync_pipeline.extract.sessions import SessionPerThread, SourceSession
 from sync_pipeline_tests.extract.api import Catalogue, Reply, numbered, serve
 from sync_pipeline_tests.extract.sources import (
     config_of,
@@ -392,7 +392,7 @@ def test_answers_from_the_cache_are_no_requests_and_wait_for_no_rate_limit(tmp_p
 
 def test_a_body_reads_like_any_raw_stream():
     with serve(lambda _r: Reply(b"0123456789")) as api:
-        http = SourceHttp(SessionPerThread(RedirectGuard))
+        http = SourceHttp(SessionPerThread(SourceSession))
         with http.open(HttpRequest("GET", api.url)) as answer:
             assert answer.stream.readable()
             assert answer.stream.read(0) == b""

@@ -24,8 +24,7 @@ def run_flags(command: _Command) -> _Command:
         text = f"Short for {_flag_of(OPTIONS[name])} {word}."
         command = click.option(flag, is_flag=True, help=text)(command)
     for name in reversed([*OPTIONS]):
-        if name != "log_level":  # --verbosity says it
-            command = run_flag(name)(command)
+        command = run_flag(name)(command)
     return command
 
 

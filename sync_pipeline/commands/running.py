@@ -58,7 +58,7 @@ def run_sync(key: str, options: Mapping[str, Any], *, as_json: bool, debug: bool
     run_id = launching.new_run_id()
     spool = spool_of(environment.storage_dir, config.key, run_id)
     level = logging.DEBUG if debug else logging.INFO
-    run_config = stated_options({**options, "log_level": "debug" if debug else None})
+    run_config = stated_options({"log_level": "debug" if debug else None, **options})
     with launching.open_instance() as instance, progress_display(lambda: spool, level=level):
         launched = launching.launch_sync(instance, config.key, run_config, run_id=run_id)
     asked = {"mode": config.mode, **run_config}

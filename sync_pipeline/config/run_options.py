@@ -193,7 +193,7 @@ else:
         __base__=FrozenModel,
         __module__=__name__,
         __doc__="Run config of a run that Dagster launches; what is not stated is the file's.",
-        **{name: _unattended(name) for name in OPTIONS if name != "log_level"},
+        **{name: _unattended(name) for name in OPTIONS},
     )
 
 

@@ -155,6 +155,13 @@ def test_run_options_reach_the_run_config(project: Project, capsys: Capsys) -> N
     }
 
 
+def test_the_log_level_of_a_run_may_be_other_than_that_of_the_command(
+    project: Project, capsys: Capsys
+) -> None:
+    call(capsys, "run", project.key, "--log-level", "warning", "--verbosity", "Debug")
+    assert dict(project.run(project.run_ids()[0]).run_config) == {"log_level": "warning"}
+
+
 # ---------------------------------------------------------------- failed, backfill
 
 

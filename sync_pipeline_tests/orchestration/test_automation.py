@@ -10,7 +10,9 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster import DagsterRunStatus
+from pydantic.alias_generators import to_camel
 
+from sync_pipeline.config.run_options import OPTIONS, Option
 from sync_pipeline.orchestration.launching import new_run_id
 from sync_pipeline_tests.extract.api import Reply
 from sync_pipeline_tests.harness.project import Project
@@ -209,6 +211,14 @@ def test_a_schedule_launches_with_what_its_block_states(project: Project) -> Non
     assert request.run_config == {"apply": False, "mode": "auto", "max_failed_entries": 3}
     assert request.run_key
     assert project.launch(**request.run_config).is_success
+
+
+@pytest.mark.parametrize("option", OPTIONS.values(), ids=lambda option: option.name)
+def test_a_schedule_may_state_every_option_of_a_run(project: Project, option: Option) -> None:
+    value = next(iter(option.words), True if option.is_switch else option.low)
+    project.write_config(schedule={"cron": "@daily", to_camel(option.name): value})
+    (request,), _ = scheduled(project)
+    assert request.run_config == {"apply": True, option.name: value}
 
 
 def test_a_schedule_applies_unless_its_block_says_otherwise(project: Project) -> None:

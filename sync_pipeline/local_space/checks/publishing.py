@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any
 
 from sync_pipeline.local_space.api_error import Detail, validation_error
@@ -17,6 +16,7 @@ from sync_pipeline.local_space.checks.definitions import (
     FieldDefinition,
     TypeDefinition,
     compile_pattern,
+    microseconds_of,
 )
 from sync_pipeline.local_space.checks.saving import is_link, value_errors
 
@@ -224,24 +224,11 @@ def _link_content_type(value: Any, rule: Any, place: _Place) -> Iterator[dict[st
         yield {"contentTypeId": list(allowed), "details": "Invalid content type"}
 
 
-def instant(text: str) -> datetime:
-    """The moment that an ISO 8601 date of any accepted form means, to the second."""
-    # Python 3.10 reads neither `Z` nor fractions of any length; seconds decide here.
-    day, _, clock = text.partition("T")
-    clock = clock.replace("Z", "+00:00")
-    sign = max(clock.rfind("+"), clock.rfind("-"))
-    offset = clock[sign:] if sign >= 0 else "+00:00"
-    clock = (clock[:sign] if sign >= 0 else clock).partition(".")[0] or "00:00:00"
-    clock = clock if clock.count(":") == 2 else f"{clock}:00"
-    offset = offset if ":" in offset else f"{offset[:3]}:{offset[3:]}"
-    return datetime.fromisoformat(f"{day}T{clock}{offset}").astimezone(timezone.utc)
-
-
 def _date_range(value: Any, rule: Any, _place: _Place) -> Iterator[dict[str, Any]]:
     minimum, maximum = rule.get("min"), rule.get("max")
-    if minimum and instant(value) < instant(minimum):
+    if minimum and microseconds_of(value) < microseconds_of(minimum):
         yield {"min": minimum, "details": f"Date must be at or after {minimum}"}
-    if maximum and instant(value) > instant(maximum):
+    if maximum and microseconds_of(value) > microseconds_of(maximum):
         yield {"max": maximum, "details": f"Date must be at or before {maximum}"}
 
 

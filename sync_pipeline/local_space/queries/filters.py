@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import orjson
 
 from sync_pipeline.local_space.api_error import ApiError, invalid_query
-from sync_pipeline.local_space.checks.definitions import is_date
-from sync_pipeline.local_space.checks.publishing import instant
+from sync_pipeline.local_space.checks.definitions import is_date, microseconds_of
 from sync_pipeline.local_space.queries.paths import QueryPath
 from sync_pipeline.local_space.store.sql_functions import instant_of, words_of
 
@@ -32,6 +31,9 @@ OPERATORS = (
 )
 _COMPARISONS = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _FILTER_NAMES = {"": "equals"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+#: Before and after every time that can be written.
+_FIRST_TIME, _LAST_TIME = "0000", "A"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ def _value(path: QueryPath, operator: str, text: str) -> Any:
             return int(number) if number.is_integer() else number
     elif path.type == "Date":
         if is_date(text):
-            return _canonical_time(text) if path.column else instant_of(text)
+            return _column_time(text, operator) if path.column else instant_of(text)
     else:
         return text
     raise invalid_query(
@@ -147,11 +149,23 @@ def _value(path: QueryPath, operator: str, text: str) -> Any:
     )
 
 
-def _canonical_time(text: str) -> str:
-    moment = instant(text)
-    fraction = re.search(r"\.(\d{1,3})", text)
-    millis = fraction.group(1).ljust(3, "0") if fraction else "000"
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{millis}Z"
+def _column_time(text: str, operator: str) -> str:
+    """The time as the columns of `sys` hold it, to the millisecond.
+
+    What lies between two milliseconds goes to the one that keeps the comparison true: the later
+    one for `[lt]` and `[gte]`, the earlier one for `[gt]` and `[lte]`. It equals neither.
+    """
+    millis, rest = divmod(microseconds_of(text), 1000)
+    if rest and operator in ("lt", "gte"):
+        millis += 1
+    elif rest and operator not in _COMPARISONS:
+        return text
+    seconds, millis = divmod(millis, 1000)
+    try:
+        moment = _EPOCH + timedelta(seconds=seconds)
+    except OverflowError:  # an offset leads out of the years that can be written
+        return _FIRST_TIME if seconds < 0 else _LAST_TIME
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{millis:03d}Z".rjust(24, "0")
 
 
 def _exists(path: QueryPath, text: str) -> Condition:

@@ -10,8 +10,7 @@ from typing import Any
 
 import orjson
 
-from sync_pipeline.local_space.checks.definitions import is_date
-from sync_pipeline.local_space.checks.publishing import instant
+from sync_pipeline.local_space.checks.definitions import is_date, microseconds_of
 
 _WORD = re.compile(r"\w+")
 _EARTH_RADIUS_KM = 6371.0088
@@ -49,9 +48,9 @@ def _text_matches(stored: Any, words: str) -> bool:
     return all(any(word.startswith(wanted) for word in found) for wanted in words.split())
 
 
-def instant_of(text: Any) -> float | None:
-    """Seconds since 1970 of an ISO 8601 date, None for anything else."""
-    return instant(text).timestamp() if isinstance(text, str) and is_date(text) else None
+def instant_of(text: Any) -> int | None:
+    """Microseconds since 1970 of an ISO 8601 date, None for anything else."""
+    return microseconds_of(text) if isinstance(text, str) and is_date(text) else None
 
 
 def _distance_km(lat: Any, lon: Any, other_lat: float, other_lon: float) -> float | None:

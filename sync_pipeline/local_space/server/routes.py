@@ -11,6 +11,7 @@ from sync_pipeline.local_space.entities import (
     assets,
     bulk_actions,
     content_types,
+    editor_interfaces,
     entries,
     locales,
     spaces,
@@ -188,10 +189,12 @@ def _content_types(scope: Scope, request: Request, rest: Rest) -> Answer:
             row = content_types.deactivate(scope, type_id, request.version)
             return ok(content_types.render_content_type(scope, row))
         case ("GET", [type_id, "editor_interface"]):
-            return ok(content_types.read_editor_interface(scope, type_id))
+            return ok(editor_interfaces.read_editor_interface(scope, type_id))
         case ("PUT", [type_id, "editor_interface"]):
             return ok(
-                content_types.put_editor_interface(scope, type_id, request.json(), request.version)
+                editor_interfaces.put_editor_interface(
+                    scope, type_id, request.json(), request.version
+                )
             )
         case _:
             raise unknown_route()
@@ -208,7 +211,7 @@ def _public(scope: Scope, request: Request, rest: Rest) -> Answer:
 def _editor_interfaces(scope: Scope, request: Request, rest: Rest) -> Answer:
     if request.method != "GET" or rest:
         raise unknown_route()
-    return ok(content_types.list_editor_interfaces(scope, request.parameters))
+    return ok(editor_interfaces.list_editor_interfaces(scope, request.parameters))
 
 
 def _locales(scope: Scope, request: Request, rest: Rest) -> Answer:

@@ -14,9 +14,9 @@ from sync_pipeline.local_space.api_error import ApiError
 from sync_pipeline.local_space.entities.content_types import (
     ContentTypeRow,
     find_content_type,
-    read_editor_interface,
     render_content_type,
 )
+from sync_pipeline.local_space.entities.editor_interfaces import read_editor_interface
 from sync_pipeline.local_space.entities.locales import render_locale
 from sync_pipeline.local_space.entities.tags import read_tag
 from sync_pipeline.local_space.store.database import RECORD_COLUMNS

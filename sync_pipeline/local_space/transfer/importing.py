@@ -28,6 +28,8 @@ from sync_pipeline.local_space.entities.content_types import (
     activate,
     find_content_type,
     put_content_type,
+)
+from sync_pipeline.local_space.entities.editor_interfaces import (
     put_editor_interface,
     read_editor_interface,
 )

@@ -20,6 +20,7 @@ from sync_pipeline.local_space.checks.definitions import (
     normalize_definition,
 )
 from sync_pipeline.local_space.checks.saving import body_object
+from sync_pipeline.local_space.entities.editor_interfaces import follow_activation
 from sync_pipeline.local_space.queries.collections import Parameters
 from sync_pipeline.local_space.queries.paging import page
 from sync_pipeline.local_space.store.database import transaction
@@ -175,6 +176,7 @@ def activate(scope: Scope, type_id: str, version: int | None) -> ContentTypeRow:
             "first_published_at = coalesce(first_published_at, ?) WHERE env = ? AND id = ?",
             (now, now, now, scope.env, type_id),
         )
+        follow_activation(scope, type_id, row.published_definition, row.definition)
         scope.store.forget()
         return read_content_type(scope, type_id)
 

@@ -16,7 +16,10 @@ from sync_pipeline.local_space.entities.content_types import (
     find_content_type,
     render_content_type,
 )
-from sync_pipeline.local_space.entities.editor_interfaces import read_editor_interface
+from sync_pipeline.local_space.entities.editor_interfaces import (
+    editor_interface_ids,
+    read_editor_interface,
+)
 from sync_pipeline.local_space.entities.locales import render_locale
 from sync_pipeline.local_space.entities.tags import read_tag
 from sync_pipeline.local_space.store.database import RECORD_COLUMNS
@@ -94,7 +97,12 @@ def _write(scope: Scope, file: IO[bytes]) -> ExportSummary:
     file.write(b"{\n")
     _part(file, "contentTypes", (_content_type(scope, type_id) for type_id in types))
     _part(file, "tags", (read_tag(scope, tag_id) for tag_id in tags))
-    _part(file, "editorInterfaces", (read_editor_interface(scope, type_id) for type_id in types))
+    edited = set(editor_interface_ids(scope))
+    _part(
+        file,
+        "editorInterfaces",
+        (read_editor_interface(scope, type_id) for type_id in types if type_id in edited),
+    )
     entries = _part(file, "entries", _records(scope, "Entry"))
     assets = _part(file, "assets", _records(scope, "Asset"))
     _part(file, "locales", (render_locale(scope, locale) for locale in locales), last=True)

@@ -29,10 +29,7 @@ from sync_pipeline.local_space.entities.content_types import (
     find_content_type,
     put_content_type,
 )
-from sync_pipeline.local_space.entities.editor_interfaces import (
-    put_editor_interface,
-    read_editor_interface,
-)
+from sync_pipeline.local_space.entities.editor_interfaces import restore_editor_interface
 from sync_pipeline.local_space.entities.locales import create_locale, put_locale
 from sync_pipeline.local_space.entities.tags import put_tag
 from sync_pipeline.local_space.store.database import transaction
@@ -299,10 +296,7 @@ def _import_editor_interfaces(scope: Scope, path: Path) -> int:
         type_id = _id_of(path, "editorInterfaces", item["sys"].get("contentType", {}))
         body = {key: value for key, value in item.items() if key != "sys"}
         try:
-            current = read_editor_interface(scope, type_id)
-            if {key: value for key, value in current.items() if key != "sys"} != body:
-                put_editor_interface(scope, type_id, body, current["sys"]["version"])
-                changed += 1
+            changed += restore_editor_interface(scope, type_id, body)
         except ApiError as error:
             raise _refused(path, "editor interface of", type_id, error) from error
     return changed

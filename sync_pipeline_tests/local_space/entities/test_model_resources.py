@@ -147,18 +147,6 @@ def test_public_content_types_are_the_activated_ones_as_activated(api: Api) -> N
     assert api.get("/content_types", **{"sys.id[in]": "draft,x"}).body["total"] == 1
 
 
-def test_an_editor_interface_exists_and_can_be_changed(api: Api) -> None:
-    api.put_type("thing", [FIELD])
-    default = api.get("/content_types/thing/editor_interface").body
-    assert default["controls"] == [{"fieldId": "f"}]
-    controls = {"controls": [{"fieldId": "f", "widgetId": "slugEditor"}]}
-    path = "/content_types/thing/editor_interface"
-    assert api.call("PUT", path, controls, version=9).status == 409
-    changed = api.call("PUT", path, controls, version=1).body
-    assert (changed["sys"]["version"], changed["controls"]) == (2, controls["controls"])
-    assert api.get("/editor_interfaces").body["items"] == [changed]
-
-
 # ---------------------------------------------------------------- locales
 
 

@@ -29,6 +29,7 @@ from sync_pipeline.batches.layout import (
 from sync_pipeline.batches.manifest import Manifest, write_manifest
 from sync_pipeline.batches.seen import COMMIT_RECORDS, SeenKeys, hash_key
 from sync_pipeline.model import BatchRef, Page, Row
+from sync_pipeline.private_files import create_private, make_private_folder, open_private
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS routed (batch INTEGER NOT NULL, line BLOB NOT NULL);
@@ -260,7 +261,7 @@ class Extraction:
                 parts[0].replace(target)
                 return
             temporary = target.with_name("all.tmp")
-            with temporary.open("wb") as file:
+            with open_private(temporary, "wb") as file:
                 for part in parts:
                     with part.open("rb") as lines:
                         shutil.copyfileobj(lines, file)
@@ -276,7 +277,7 @@ class Extraction:
     def _write_routed(self, name: str, numbers: Sequence[int]) -> int:
         path = self._spool.routed(name)
         count = 0
-        with path.open("wb") as file:
+        with open_private(path, "wb") as file:
             query = (
                 "SELECT line FROM routed WHERE batch IN (SELECT value FROM json_each(?)) "
                 "ORDER BY rowid"
@@ -295,7 +296,7 @@ class Extraction:
 
     def _write(self, batch: int, lines: list[bytes]) -> int:
         if self._file is None:
-            self._file = self._spool.records(batch_name(batch)).open("ab")
+            self._file = open_private(self._spool.records(batch_name(batch)), "ab")
         self._file.write(b"".join(lines))
         return self._file.tell()
 
@@ -343,8 +344,8 @@ def open_extraction(
         entry_id_of: The `sys.Id` that a row asks for ("" where it asks for none); None: none does.
     """
     with disk_errors(spool.root):
-        spool.root.mkdir(parents=True, exist_ok=True)
-        database = sqlite3.connect(spool.database, isolation_level=None)
+        make_private_folder(spool.root)
+        database = sqlite3.connect(create_private(spool.database), isolation_level=None)
         try:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from sync_pipeline.errors import SpoolError
+from sync_pipeline.private_files import open_private
 
 #: The one batch of a regular run.
 WHOLE = "all"
@@ -132,7 +133,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a small JSON file so that it is there whole or not at all, also after a power cut."""
     with disk_errors(path):
         temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        with temporary.open("w", encoding="ascii") as file:
+        with open_private(temporary, "w", encoding="ascii") as file:
             json.dump(value, file, sort_keys=True)
             file.flush()
             os.fsync(file.fileno())

@@ -16,6 +16,7 @@ from sync_pipeline.batches.extraction import digest_file
 from sync_pipeline.batches.layout import disk_errors
 from sync_pipeline.errors import SpoolError
 from sync_pipeline.model import BatchRef, Conflict, DeadLetter, DesiredEntry, SpooledRecord
+from sync_pipeline.private_files import open_private
 
 _PIECE_BYTES = 1 << 16
 
@@ -60,7 +61,7 @@ def write_lines(path: Path, values: Iterable[dict[str, Any]]) -> int:
     count = 0
     with disk_errors(path):
         temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        with temporary.open("w", encoding="ascii") as file:
+        with open_private(temporary, "w", encoding="ascii") as file:
             for value in values:
                 file.write(json.dumps(value, separators=(",", ":")) + "\n")
                 count += 1

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from sync_pipeline.batches.layout import Spool, disk_errors, read_json, write_json
 from sync_pipeline.batches.manifest import Manifest, read_manifest
 from sync_pipeline.model import BatchRef, Counts
+from sync_pipeline.private_files import create_private
 
 #: Stands in a partition key for an extraction that was interrupted: its replay goes on fetching.
 FETCH = "fetch"
@@ -90,6 +91,7 @@ def _query(spool: Spool, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any
 @contextmanager
 def _open(path: Path) -> Iterator[sqlite3.Connection]:
     """One file for the results of all batches: adding them up must not mean reading them all."""
+    create_private(path)
     with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as database:
         yield database
 

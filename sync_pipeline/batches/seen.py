@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sync_pipeline.batches.layout import Spool
+from sync_pipeline.private_files import create_private
 
 COMMIT_RECORDS = 50_000
 #: Page cache of the table, in KiB; bounds the memory of one long transaction.
@@ -29,7 +30,7 @@ class SeenKeys:
     """The keys of an extraction that is being written. To be closed."""
 
     def __init__(self, path: Path) -> None:
-        self._database = sqlite3.connect(path, isolation_level=None)
+        self._database = sqlite3.connect(create_private(path), isolation_level=None)
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")

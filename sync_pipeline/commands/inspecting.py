@@ -34,6 +34,7 @@ from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.schema import build_json_schema
 from sync_pipeline.errors import AccessError, UsageError
 from sync_pipeline.model import DeadLetter, utc_now
+from sync_pipeline.private_files import make_private_folder
 from sync_pipeline.stages.checking import load_sound_configs
 from sync_pipeline.stages.lookup import compile_run_mapping
 from sync_pipeline.stages.setting import fetch_target, open_client, preview_setting
@@ -191,7 +192,7 @@ def _check_automation(config: SyncConfig) -> None:
 def _check_online(config: SyncConfig) -> dict[str, str]:
     """The mapping against the content type, then the file's own samples."""
     environment = prepare()
-    environment.storage_dir.mkdir(parents=True, exist_ok=True)
+    make_private_folder(environment.storage_dir)
     with tempfile.TemporaryDirectory(prefix="check_", dir=environment.storage_dir) as folder:
         setting = preview_setting(config, environment, Path(folder))
         with open_client(setting) as client:

@@ -20,6 +20,7 @@ from sync_pipeline.load.index import open_index
 from sync_pipeline.load.outcome import Outcome
 from sync_pipeline.load.upsert import UpsertOptions, upsert_entries
 from sync_pipeline.model import DeadLetter
+from sync_pipeline.private_files import make_private_folder
 from sync_pipeline.stages.fetch import fetch
 from sync_pipeline.stages.index import index
 from sync_pipeline.stages.setting import Setting, open_client, open_sync_ledger, preview_setting
@@ -35,7 +36,7 @@ def preview(key: str, limit: int, *, as_json: bool) -> int:
     """Show what a run would do with the first records; exit code 1 where records fail."""
     environment = prepare()
     config = find_config(environment, key)
-    environment.storage_dir.mkdir(parents=True, exist_ok=True)
+    make_private_folder(environment.storage_dir)
     with tempfile.TemporaryDirectory(prefix="preview_", dir=environment.storage_dir) as folder:
         setting = preview_setting(config, environment, Path(folder) / "preview", limit)
         found = _preview(setting)

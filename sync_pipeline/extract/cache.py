@@ -41,6 +41,7 @@ from requests_cache.models.response import CachedResponse
 from sync_pipeline.config.model import ApiKeyAuth, OAuth2Auth, SyncConfig
 from sync_pipeline.errors import SourceDataError, SourceError
 from sync_pipeline.model import utc_now
+from sync_pipeline.private_files import make_private_folder
 
 _log = logging.getLogger(__name__)
 
@@ -136,7 +137,7 @@ class CachingAdapter(HTTPAdapter):
         self._own_cookie = any(name.lower() == "cookie" for name in config.headers)
         self._warned = False
         try:
-            self._dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(self._dir)
             self._records = FileDict(self._dir, serializer="json")
             self._prune()
         except OSError as err:

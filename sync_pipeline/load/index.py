@@ -40,6 +40,7 @@ from sync_pipeline.load.target_index import (
     write_strategy,
 )
 from sync_pipeline.model import TargetModel
+from sync_pipeline.private_files import create_private, make_private_folder
 
 __all__ = ["DuplicateKey", "IndexSummary", "TargetIndex", "build_index", "open_index"]
 
@@ -102,7 +103,7 @@ def build_index(
     """
     field_ids = {key_field, *(field_id for field_id, _ in mapped_fields)} - {ENTRY_ID}
     before = client.requests
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with contextlib.closing(_open_new(temporary)) as connection:
@@ -217,7 +218,7 @@ def _find_duplicates(connection: sqlite3.Connection) -> tuple[tuple[DuplicateKey
 
 def _open_new(path: Path) -> sqlite3.Connection:
     path.unlink(missing_ok=True)
-    connection = connect(path)
+    connection = connect(create_private(path))
     # Until the file is renamed nobody needs it, so a cut-off one may be damaged.
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")

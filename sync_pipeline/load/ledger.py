@@ -27,6 +27,7 @@ from typing import Any
 from typing_extensions import Self
 
 from sync_pipeline.errors import SpoolError
+from sync_pipeline.private_files import create_private, make_private_folder
 
 _BUSY_TIMEOUT_S = 60.0
 #: SQLite's smallest limit on bound values over its versions is 999.
@@ -91,9 +92,12 @@ class Ledger:
         self._path = path
         self._lock = threading.RLock()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(path.parent)
             self._connection = sqlite3.connect(
-                path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+                create_private(path),
+                timeout=_BUSY_TIMEOUT_S,
+                isolation_level=None,
+                check_same_thread=False,
             )
         except (OSError, sqlite3.Error) as err:
             raise SpoolError(f"The ledger {path} cannot be opened: {err}.") from err

@@ -29,9 +29,10 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from sync_pipeline.errors import EnvironmentVariableError
+from sync_pipeline.errors import BusyError, EnvironmentVariableError
+from sync_pipeline.private_files import FILE_MODE, NO_LINKS, is_own_folder, make_private_folder
 
 #: Share of the allowed rate that is used. The rest absorbs jitter on the way: N + 1 evenly paced
 #: requests then span a little more than a second, whatever window the server counts in.
@@ -50,6 +51,8 @@ _MAX_AHEAD_S = MAX_WAIT_S + 120.0
 #: Difference between the clocks' offsets that can only come from a reboot or a reset clock.
 _MAX_CLOCK_DRIFT_S = 30.0
 _LOCK_POLL_S = 0.002
+#: The lock is held for microseconds; who holds it for that long is paused or hangs.
+_LOCK_TIMEOUT_S = 60.0
 #: Length of the file, padded: three numbers and their names, and a time for each request noted.
 _STATE_BYTES = 192
 _BYTES_A_TIME = 24
@@ -102,6 +105,7 @@ class SharedRateLimit:
         clock: Monotonic seconds, the same for all processes.
         wall_clock: Seconds since the epoch; only to recognize a reboot.
         sleep: Waits that many seconds.
+        lock_timeout_s: Seconds after which a lock that another process holds is an error.
     """
 
     def __init__(
@@ -112,6 +116,7 @@ class SharedRateLimit:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
+        lock_timeout_s: float = _LOCK_TIMEOUT_S,
     ) -> None:
         self._path = path
         self._interval = 1 / (per_second * USED_SHARE)
@@ -122,7 +127,7 @@ class SharedRateLimit:
         self._clock = clock
         self._wall_clock = wall_clock
         self._sleep = sleep
-        self._processes = FileLock(f"{path}.lock")
+        self._processes = FileLock(f"{path}.lock", timeout=lock_timeout_s, mode=FILE_MODE)
         # Threads of one process queue here, so that only processes poll for the file.
         self._threads = threading.Lock()
 
@@ -181,8 +186,17 @@ class SharedRateLimit:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with self._threads, self._processes.acquire(poll_interval=_LOCK_POLL_S):
-            yield
+        with self._threads:
+            try:
+                held = self._processes.acquire(poll_interval=_LOCK_POLL_S)
+            except Timeout as err:
+                raise BusyError(
+                    f"Another process has held {self._path}.lock, by which all runs of this "
+                    f"machine share the rate limit, for {self._processes.timeout:.0f} s: it is "
+                    "paused or hangs. Continue or end it, then resume the run: nothing is lost."
+                ) from err
+            with held:
+                yield
 
     def _offset(self) -> float:
         return self._wall_clock() - self._clock()
@@ -217,7 +231,7 @@ class SharedRateLimit:
             }
         )
         # Overwritten in place at one length: to truncate costs milliseconds on some file systems.
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | NO_LINKS, FILE_MODE)
         try:
             os.write(descriptor, text.ljust(self._state_bytes).encode("ascii"))
             if os.fstat(descriptor).st_size > self._state_bytes:
@@ -243,11 +257,9 @@ def open_rate_limit(
     """
     if per_second <= 0:
         return NoRateLimit()
-    if directory is None:
-        user = os.getuid() if hasattr(os, "getuid") else "user"
-        directory = Path(tempfile.gettempdir()) / f"sync_pipeline-{user}"
+    directory = _shared_folder() if directory is None else directory
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(directory)
     except OSError as err:
         raise EnvironmentVariableError(
             f"The rate limit shared by all runs of this machine needs a file in {directory}, which "
@@ -256,3 +268,18 @@ def open_rate_limit(
         ) from err
     name = hashlib.sha256(f"{urlsplit(cma_url).netloc}|{space_id}".encode()).hexdigest()[:16]
     return SharedRateLimit(directory / f"rate-{name}.json", per_second)
+
+
+def _shared_folder() -> Path:
+    """The folder that all runs of this user find, whatever their storage directories are.
+
+    Its name in the directory for temporary files can be guessed. What somebody else has put there,
+    a folder or a link, is not used: every run of this user then takes the one in their home.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    usual = Path(tempfile.gettempdir()) / f"sync_pipeline-{user}"
+    try:
+        is_usable = is_own_folder(make_private_folder(usual))
+    except OSError:
+        is_usable = False
+    return usual if is_usable else Path("~/.cache/sync_pipeline").expanduser()

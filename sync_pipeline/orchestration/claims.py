@@ -22,6 +22,7 @@ from filelock import FileLock
 from sync_pipeline.batches.layout import write_json
 from sync_pipeline.batches.results import FETCH
 from sync_pipeline.errors import BusyError, SyncPipelineError
+from sync_pipeline.private_files import FILE_MODE, make_private_folder
 
 #: Linux counts in hundredths.
 _SAME_START_S = 0.1
@@ -94,8 +95,8 @@ def claim_sync(
         BusyError: Another run of the sync is going that this one must not run beside.
     """
     folder = storage_dir / "claims" / sync_key
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
+    make_private_folder(folder)
+    with FileLock(folder / ".lock", mode=FILE_MODE):
         for other in live_claims(instance, storage_dir, sync_key):
             if other.run_id == claim.run_id or claim.gets_on_with(other):
                 continue

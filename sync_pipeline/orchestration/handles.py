@@ -18,6 +18,7 @@ import dagster as dg
 from sync_pipeline.batches.layout import disk_errors
 from sync_pipeline.config.environment import read_environment
 from sync_pipeline.orchestration.steps import failure, find_spool
+from sync_pipeline.private_files import make_private_folder, open_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,10 @@ class HandleIOManager(dg.IOManager):
         """Write an output so that it is there whole or not at all."""
         path = self._path(context)
         with disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(path.parent)
             temporary = path.with_name(f"{path.name}.tmp")
-            temporary.write_bytes(pickle.dumps(obj, protocol=5))
+            with open_private(temporary, "wb") as file:
+                pickle.dump(obj, file, protocol=5)
             temporary.replace(path)
 
     def load_input(self, context: dg.InputContext) -> Any:

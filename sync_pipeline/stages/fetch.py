@@ -31,6 +31,7 @@ from sync_pipeline.errors import MemoryBoundError, SpoolError, SyncPipelineError
 from sync_pipeline.extract import open_source
 from sync_pipeline.memory import memory_bound_mb, rss_mb
 from sync_pipeline.model import Counts, Page, Source, TargetModel
+from sync_pipeline.private_files import make_private_folder
 from sync_pipeline.stages.lookup import RunMapping, compile_run_mapping
 from sync_pipeline.stages.run_warnings import build_warner
 from sync_pipeline.stages.setting import (
@@ -141,7 +142,7 @@ def _open_facts(setting: Setting) -> dict[str, Any]:
     facts = read_run_facts(setting.spool)
     if facts:
         return facts
-    setting.spool.root.mkdir(parents=True, exist_ok=True)
+    make_private_folder(setting.spool.root)
     target = target_name(setting.config, setting.environment)
     with open_sync_ledger(setting) as ledger:
         extraction = ledger.next_extraction(setting.run_id, above=_last_extraction(setting, target))

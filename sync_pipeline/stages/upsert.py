@@ -29,6 +29,7 @@ from sync_pipeline.load.outcome import Intent, Outcome
 from sync_pipeline.load.upsert import UpsertOptions, upsert_entries
 from sync_pipeline.memory import peak_rss_mb
 from sync_pipeline.model import Counts, DeadLetter
+from sync_pipeline.private_files import open_private
 from sync_pipeline.stages.index import IndexRef, index
 from sync_pipeline.stages.setting import (
     Setting,
@@ -133,7 +134,7 @@ def _write(
     ):
         desired = read_desired(spool.desired(batch))
         cut_torn_line(spool.outcomes(batch))
-        with spool.outcomes(batch).open("a", encoding="ascii") as done:
+        with open_private(spool.outcomes(batch), "a", encoding="ascii") as done:
 
             def note(intents: Sequence[Intent]) -> None:
                 done.writelines(json.dumps(asdict(intent)) + "\n" for intent in intents)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -9,8 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from sync_pipeline.errors import EnvironmentVariableError
+from sync_pipeline.errors import BusyError, EnvironmentVariableError
 from sync_pipeline.load.rate_limit import (
     USED_SHARE,
     NoRateLimit,
@@ -198,6 +200,54 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EnvironmentVariableError, match="TMPDIR"):
         open_rate_limit("https://a", "s", 5, directory=tmp_path / "file" / "sub")
+
+
+@pytest.mark.parametrize(
+    "squat",
+    [
+        lambda usual, theirs: usual.symlink_to(theirs, target_is_directory=True),
+        lambda usual, theirs: (usual.mkdir(), usual.chmod(0o777)),
+        lambda usual, theirs: usual.write_text("a file"),
+    ],
+    ids=["link", "all-may-write", "file"],
+)
+def test_a_folder_that_another_user_could_have_made_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, squat
+) -> None:
+    """Its name can be guessed; a link in it would lead our writes to a file of somebody else."""
+    theirs, home = tmp_path / "theirs", tmp_path / "home"
+    theirs.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("HOME", str(home))
+    squat(tmp_path / f"sync_pipeline-{os.getuid()}", theirs)
+    open_rate_limit("https://a", "s", 5).acquire()
+    assert list(theirs.iterdir()) == []
+    assert len(list((home / ".cache" / "sync_pipeline").glob("rate-*.json"))) == 1
+
+
+def test_all_runs_of_a_user_share_the_folder_for_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    open_rate_limit("https://a", "s", 5).acquire()
+    folder = tmp_path / f"sync_pipeline-{os.getuid()}"
+    assert {path.stat().st_mode & 0o777 for path in (folder, *folder.iterdir())} == {0o700, 0o600}
+
+
+def test_a_link_in_the_place_of_the_shared_file_is_not_written_through(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("theirs")
+    (tmp_path / "r").symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic links"):
+        SharedRateLimit(tmp_path / "r", 5).acquire()
+    assert victim.read_text() == "theirs"
+
+
+def test_a_lock_that_another_process_never_gives_back_is_an_error(tmp_path: Path) -> None:
+    limiter = SharedRateLimit(tmp_path / "r", 5, lock_timeout_s=0.05)
+    with FileLock(tmp_path / "r.lock"), pytest.raises(BusyError, match="paused or hangs"):
+        limiter.acquire()
+    limiter.acquire()
 
 
 def test_threads_share_the_rate(tmp_path: Path) -> None:

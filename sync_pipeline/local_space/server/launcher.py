@@ -64,7 +64,7 @@ def running_space(
         UsageError: The model cannot be read, or does not fit the space.
     """
     storage = storage_dir.absolute()
-    (storage / "local_space").mkdir(parents=True, exist_ok=True)
+    _make_folder(storage)
     with FileLock(storage / "local_space" / "start.lock", timeout=_START_TIMEOUT_S * 2):
         if model is not None:
             with open_store(store_path(storage)) as store:
@@ -93,7 +93,7 @@ def _start(storage: Path, idle_exit_s: float) -> Registration:
     log_path = storage / "local_space.log"
     command = [sys.executable, "-m", "sync_pipeline.local_space.server.process"]
     command += ["--storage", str(storage), "--port", "0", "--idle-exit", str(idle_exit_s)]
-    with log_path.open("ab") as log:
+    with open(log_path, "ab", opener=_for_this_user) as log:
         process = subprocess.Popen(  # noqa: S603 - our own module
             command,
             stdin=subprocess.DEVNULL,
@@ -115,6 +115,16 @@ def _start(storage: Path, idle_exit_s: float) -> Registration:
         f"The local space in {storage} did not start. Its log, {log_path}, ends with: "
         f"{_tail(log_path)}"
     )
+
+
+def _make_folder(storage: Path) -> None:
+    """The folder of the space, for this user alone: it holds a copy of somebody's content."""
+    storage.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (storage / "local_space").mkdir(mode=0o700, exist_ok=True)
+
+
+def _for_this_user(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _tail(path: Path) -> str:
@@ -175,7 +185,7 @@ def serve(
         UsageError: The model cannot be read, or does not fit the space.
     """
     storage = storage.absolute()
-    (storage / "local_space").mkdir(parents=True, exist_ok=True)
+    _make_folder(storage)
     with FileLock(storage / "local_space" / "start.lock", timeout=_START_TIMEOUT_S * 2):
         running = find_server(storage)
         if running is not None:

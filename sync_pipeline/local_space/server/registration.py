@@ -33,6 +33,7 @@ class Registration:
         """Make it known; replaces the registration of a server that is gone."""
         path = registration_path(storage)
         partial = path.with_name(f"{path.name}.{self.pid}")
+        partial.touch(mode=0o600)
         partial.write_text(json.dumps(asdict(self)), encoding="utf-8")
         partial.replace(path)
 

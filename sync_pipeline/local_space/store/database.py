@@ -7,6 +7,7 @@ a power failure the file is intact but may lack the last moments. This is a rehe
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -111,7 +112,9 @@ def open_database(path: Path) -> sqlite3.Connection:
     Raises:
         AccessError: The file is not a local space of this version, or cannot be opened.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # For this user alone, and so are its journals, which get the mode of the database.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     # One thread uses the connection at a time; it need not be the one that opened it.
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
     try:

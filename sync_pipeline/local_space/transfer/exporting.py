@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import IO, Any
 
 import orjson
@@ -53,10 +54,11 @@ def export_file(
 ) -> ExportSummary:
     """Write the environment as of one moment, drafts and archived entries included.
 
-    The file appears under its name when it is complete.
+    The file appears under its name when it is complete, readable by this user alone.
 
     Raises:
-        UsageError: The space or environment does not exist, or the file cannot be written.
+        UsageError: The space or environment does not exist, or the file cannot be written or is
+            something else than a regular file (a device, a pipe, a folder).
     """
     try:
         scope = store.scope(space_id, environment_id)
@@ -64,19 +66,26 @@ def export_file(
         raise UsageError(
             f"{store.path} has no space {space_id!r} with an environment {environment_id!r}."
         ) from error
-    partial = path.with_name(f"{path.name}.partial")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is not a regular file: name one that may be written anew.")
+    partial: Path | None = None
     try:
-        store.execute("BEGIN")  # one snapshot, whatever a server writes meanwhile
-        try:
-            with partial.open("wb") as file:
+        # A new name: nobody can have put a link under it.
+        with NamedTemporaryFile(
+            "wb", dir=path.parent, prefix=f"{path.name}.", suffix=".partial", delete=False
+        ) as file:
+            partial = Path(file.name)
+            store.execute("BEGIN")  # one snapshot, whatever a server writes meanwhile
+            try:
                 summary = _write(scope, file)
-        finally:
-            store.execute("COMMIT")
+            finally:
+                store.execute("COMMIT")
         partial.replace(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
     finally:
-        partial.unlink(missing_ok=True)
+        if partial is not None:
+            partial.unlink(missing_ok=True)
     return summary
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -209,3 +210,23 @@ def test_a_running_server_notices_an_import_by_another_process(
     path = write(tmp_path, contentTypes=[{"id": "thing", "name": "Thing", "fields": fields}])
     import_file(importing.app.store, path)
     assert serving.put_entry("e", {"name": "a"})["sys"]["version"] == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/null")],
+    ids=["folder", "pipe", "link-to-a-device"],
+)
+def test_an_export_writes_only_regular_files(filled: Api, tmp_path: Path, make) -> None:
+    make(tmp_path / "target")
+    with pytest.raises(UsageError, match="not a regular file"):
+        export_file(filled.app.store, tmp_path / "target")
+    assert list(tmp_path.glob("target*")) == [tmp_path / "target"]
+
+
+def test_an_export_replaces_a_link_and_leaves_what_it_led_to(filled: Api, tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("theirs")
+    (tmp_path / "target").symlink_to(tmp_path / "theirs")
+    export_file(filled.app.store, tmp_path / "target")
+    assert (tmp_path / "theirs").read_text() == "theirs"
+    assert (tmp_path / "target").stat().st_mode & 0o777 == 0o600

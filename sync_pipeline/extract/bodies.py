@@ -28,8 +28,6 @@ class Answer:
     url: str
     #: Names in any case.
     headers: Mapping[str, str]
-    #: Value of each `Link` target by relation, as requests parses it.
-    links: Mapping[str, Mapping[str, str]]
     stream: BodyStream
     #: `file: GET https://...` redacted, for messages.
     name: str

@@ -179,7 +179,6 @@ class SourceHttp:
                 response.status_code,
                 response.url or request.url,
                 response.headers,
-                response.links,
                 stream,
                 name,
                 self.redact(redact_url(request.url)),

@@ -100,7 +100,8 @@ def advance(
         step = _after_counted(plan, state, asked, facts)
     else:
         step = _after_token(plan, state, facts)
-    return replace(step, notice=step.notice or notice)
+    notices = (facts.notice, step.notice or notice)
+    return replace(step, notice="; ".join(text for text in notices if text))
 
 
 def _after_counted(

@@ -114,6 +114,8 @@ class PageFacts:
     has_more: bool | None = None
     #: Next cursor, next URL or continuation token; None or "" where there is none.
     token: str | None = None
+    #: Worth a warning; "" mostly.
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
-from requests.utils import parse_header_links
-
 from sync_pipeline.extract.formats.json_path import spell_step
+from sync_pipeline.extract.link_header import UnreadableLinkError, find_next
 
 #: Page sizes of the tries: unusual enough not to be a default.
 _SMALL: Final = 2
@@ -128,8 +128,9 @@ def guess_paging(url: str, first: Sample, ask: Ask) -> PagingGuess:
 
 
 def _by_header(url: str, first: Sample, _facts: _Facts, ask: Ask) -> dict[str, Any] | None:
-    for link in parse_header_links(first.headers.get("Link", "")):
-        if link.get("rel") == "next" and _is_second(first, _ask_at(url, link["url"], ask)):
+    with suppress(UnreadableLinkError):
+        target = find_next(first.headers.get("Link", ""), url).url
+        if target and _is_second(first, _ask_at(url, target, ask)):
             return {"type": "link_header"}
     for name, value in first.headers.items():
         if "continuation" in name.lower() and value and _is_second(first, ask(url, {name: value})):

@@ -31,6 +31,7 @@ from sync_pipeline.extract.formats import (
     value_at,
 )
 from sync_pipeline.extract.formats.json_path import compile_steps, describe_miss
+from sync_pipeline.extract.link_header import NextLink, UnreadableLinkError, find_next
 from sync_pipeline.extract.paging import PageFacts
 from sync_pipeline.extract.sessions import is_http_url
 from sync_pipeline.extract.trail import digest_bytes, digest_records
@@ -51,6 +52,8 @@ class Declared:
     total_pages: int | None = None
     has_more: bool | None = None
     token: str | None = None
+    #: Worth a warning; "" mostly.
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +223,7 @@ def facts_of(
         total_pages=declared.total_pages,
         has_more=declared.has_more,
         token=declared.token,
+        notice=declared.notice,
     )
 
 
@@ -241,11 +245,13 @@ def _read_declared(
     total, total_pages, has_more, cursor, next_url = (
         find(path) if path else None for path in _paths(plan)
     )
+    link = _read_link(answer) if plan.style == "link_header" else NextLink(None)
     return Declared(
         total=_read_count(total, "pagination.totalPath", where),
         total_pages=_read_count(total_pages, "resultsTotalPagesPath", where),
         has_more=_read_flag(has_more, where),
-        token=_read_token(answer, plan, cursor, next_url),
+        token=link.url or _read_token(answer, plan, cursor, next_url),
+        notice=link.notice,
     )
 
 
@@ -255,13 +261,20 @@ def _read_token(answer: Answer, plan: ResolvedPagination, cursor: Any, next_url:
     if plan.style == "next_url":
         text = _read_text(next_url, "pagination.nextUrlPath", answer.name)
         return _join(answer, text.strip()) if text and text.strip() else None
-    if plan.style == "link_header":
-        for relation, link in answer.links.items():
-            if "next" in relation.lower().split() and link.get("url"):
-                return _join(answer, link["url"])
     if plan.style == "continuation_header" and plan.header:
         return answer.headers.get(plan.header) or None
     return None
+
+
+def _read_link(answer: Answer) -> NextLink:
+    try:
+        found = find_next(answer.headers.get("Link", ""), answer.url)
+    except UnreadableLinkError as err:
+        raise SourceDataError(
+            f"{answer.name}: {err}. Whether more records follow cannot be told: mend the source, "
+            f"or page by another style"
+        ) from err
+    return found if found.url is None else NextLink(_join(answer, found.url))
 
 
 def _join(answer: Answer, target: str) -> str:

@@ -23,6 +23,9 @@ from typing import Any, Literal, Protocol, TypeAlias
 Row: TypeAlias = Mapping[str, Any]
 #: `{field: {locale: value}}`, the shape of `fields` in the Content Management API.
 EntryFields: TypeAlias = Mapping[str, Mapping[str, Any]]
+#: An id that Contentful takes, of an entry, a content type, an environment or a space.
+#: https://www.contentful.com/developers/docs/references/content-management-api/ (resource ids)
+RESOURCE_ID = re.compile(r"[a-zA-Z0-9\-_.]{1,64}")
 _DATE = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,][0-9]+)?)?"
     r" ?(Z|z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"

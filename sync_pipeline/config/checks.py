@@ -20,11 +20,10 @@ from sync_pipeline.config.model import ApiKeyAuth, SyncConfig
 from sync_pipeline.config.normalizing import Loc, file_fields, file_name_of
 from sync_pipeline.config.pagination import pagination_problems
 from sync_pipeline.config.suggestions import did_you_mean, nearest, shorten
+from sync_pipeline.model import RESOURCE_ID
 
 Finding: TypeAlias = "tuple[Loc, str]"
 
-#: https://www.contentful.com/developers/docs/references/content-management-api/ (resource ids)
-_RESOURCE_ID = re.compile(r"[a-zA-Z0-9\-_.]{1,64}")
 #: https://www.rfc-editor.org/rfc/rfc9110#name-tokens
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TEMPLATE = re.compile(r"\{[{%#]")
@@ -57,7 +56,7 @@ def is_entry_id(field_name: str) -> bool:
 
 
 def _content_type(config: SyncConfig) -> Iterator[Finding]:
-    if not _RESOURCE_ID.fullmatch(config.content_type):
+    if not RESOURCE_ID.fullmatch(config.content_type):
         message = "is not an id of a content type: 1 to 64 letters, digits, `-`, `_` or `.`"
         yield ("content_type",), message
 
@@ -213,7 +212,7 @@ def _enumerations(config: SyncConfig) -> Iterator[Finding]:
         name = enumeration.variable
         if name in _TAKEN_NAMES:
             yield loc, f"templates already have a variable `{name}`; it cannot be enumerated"
-        elif not _RESOURCE_ID.fullmatch(enumeration.content_type):
+        elif not RESOURCE_ID.fullmatch(enumeration.content_type):
             yield loc, "is not an id of a content type: 1 to 64 letters, digits, `-`, `_` or `.`"
         elif name in seen:
             yield loc, f"`{name}` is enumerated twice and would be one variable; keep one"

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from sync_pipeline.errors import EnvironmentVariableError
+from sync_pipeline.model import RESOURCE_ID
 
 #: Variables with these prefixes are seen by templates as `config.NAME`.
 TEMPLATE_PREFIXES = ("SYNC_", "Cute__")
@@ -25,9 +26,6 @@ OWN_VARIABLES = frozenset({"SYNC_CONFIGS_DIR", "SYNC_STORAGE_DIR", "SYNC_MAX_MEM
 
 DEFAULT_RATE_LIMIT = 7.0
 WORKSPACE_FILE = "workspace.yaml"
-
-#: https://www.contentful.com/developers/docs/references/content-management-api/ (resource ids)
-_RESOURCE_ID = re.compile(r"[a-zA-Z0-9\-_.]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ def _stated(environ: Mapping[str, str], name: str) -> str | None:
 
 def _resource_id(environ: Mapping[str, str], name: str) -> str | None:
     value = _stated(environ, name)
-    if value is not None and not _RESOURCE_ID.fullmatch(value):
+    if value is not None and not RESOURCE_ID.fullmatch(value):
         raise EnvironmentVariableError(
             f"{name} is not an id: 1 to 64 letters, digits, `-`, `_` or `.`, without the rest of "
             "the address"

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sync_pipeline.load.diff import Change, find_changes
-from sync_pipeline.model import DesiredEntry, EntryFields, TargetModel
+from sync_pipeline.model import RESOURCE_ID, DesiredEntry, EntryFields, TargetModel
 
 _ID_CHARS = 32
-_ENTRY_ID = re.compile(r"[a-zA-Z0-9\-_.]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,7 @@ def derive_entry_id(content_type: str, key: str) -> str:
 
 def is_entry_id(text: str) -> bool:
     """Whether Contentful takes a text as an id; no other text may get into a path."""
-    return _ENTRY_ID.fullmatch(text) is not None and set(text) != {"."}
+    return RESOURCE_ID.fullmatch(text) is not None and set(text) != {"."}
 
 
 def _set_values(changes: tuple[Change, ...]) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeAlias
 
 from sync_pipeline.errors import RecordError
-from sync_pipeline.model import Field
+from sync_pipeline.model import RESOURCE_ID, Field
 from sync_pipeline.templating.dates import normalize_date
 from sync_pipeline.transform.rich_text import read_rich_text
 
@@ -25,7 +25,6 @@ MAX_TEXT = 50_000
 MAX_ITEMS = 1_000
 #: Beyond it a double, and so the service, cannot tell neighbours apart.
 MAX_INTEGER = 2**53
-ENTRY_ID = re.compile(r"[a-zA-Z0-9\-_.]{1,64}")
 _INTEGER = re.compile(r"[+-]?[0-9]+(?:\.0*)?")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _RESOURCE_KINDS = {"entries": "Contentful:Entry", "assets": "Contentful:Asset"}
@@ -83,7 +82,7 @@ def read_entry_id(text: str) -> str:
         RecordError: Contentful would not take it.
     """
     entry_id = text.strip()
-    if not ENTRY_ID.fullmatch(entry_id):
+    if not RESOURCE_ID.fullmatch(entry_id):
         raise RecordError(
             f"{_show(entry_id)} cannot be an id: 1 to 64 of a-z, A-Z, 0-9, '-', '_' and '.'",
             error_id="InvalidId",

@@ -13,8 +13,6 @@ import regress
 
 from sync_pipeline.local_space.api_error import Detail, bad_request, validation_error
 
-#: Of a resource that the client names.
-RESOURCE_ID = re.compile(r"[a-zA-Z0-9\-_.]{1,64}\Z")
 _FIELD_ID = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}\Z")
 _FIELD_TYPES = (
     "Array", "Boolean", "Date", "Integer", "Link", "Location", "Number", "Object", "ResourceLink",

@@ -14,7 +14,6 @@ from sync_pipeline.local_space.api_error import (
     version_mismatch,
 )
 from sync_pipeline.local_space.checks.definitions import (
-    RESOURCE_ID,
     check_definition,
     check_removed_fields,
     normalize_definition,
@@ -25,6 +24,7 @@ from sync_pipeline.local_space.queries.collections import Parameters
 from sync_pipeline.local_space.queries.paging import page
 from sync_pipeline.local_space.store.database import transaction
 from sync_pipeline.local_space.store.store import USER_ID, Scope, link
+from sync_pipeline.model import RESOURCE_ID
 
 _COLUMNS = (
     "id, definition, published_definition, version, published_version, published_counter, "
@@ -137,7 +137,7 @@ def put_content_type(
 ) -> tuple[ContentTypeRow, bool]:
     """Create or update; the second value says whether it was created."""
     content = body_object(body)
-    if not RESOURCE_ID.match(type_id):
+    if not RESOURCE_ID.fullmatch(type_id):
         raise validation_error([{"name": "regexp", "path": ["sys", "id"], "value": type_id}])
     with transaction(scope.store.connection):
         row = find_content_type(scope, type_id)

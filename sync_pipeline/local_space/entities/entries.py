@@ -16,7 +16,6 @@ import orjson
 from sync_pipeline.local_space.api_error import bad_request, validation_error, version_mismatch
 from sync_pipeline.local_space.checks.definitions import (
     ASSET_DEFINITION,
-    RESOURCE_ID,
     TypeDefinition,
 )
 from sync_pipeline.local_space.checks.publishing import check_publishable
@@ -37,6 +36,7 @@ from sync_pipeline.local_space.store.records import (
     update_record,
 )
 from sync_pipeline.local_space.store.store import Scope
+from sync_pipeline.model import RESOURCE_ID
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def put_record(
         record = find_record(scope, kind, resource_id)
         if record is not None:
             return _update(scope, record, body, version), False
-        if not RESOURCE_ID.match(resource_id):
+        if not RESOURCE_ID.fullmatch(resource_id):
             raise validation_error(
                 [{"name": "regexp", "path": ["sys", "id"], "value": resource_id}]
             )

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from sync_pipeline.local_space.api_error import not_found, validation_error, version_mismatch
-from sync_pipeline.local_space.checks.definitions import RESOURCE_ID
 from sync_pipeline.local_space.checks.saving import body_object
 from sync_pipeline.local_space.queries.collections import Parameters
 from sync_pipeline.local_space.queries.paging import page
@@ -20,6 +19,7 @@ from sync_pipeline.local_space.store.store import (
     create_space,
     link,
 )
+from sync_pipeline.model import RESOURCE_ID
 
 ORGANIZATION_ID = "local-organization"
 _SPACE = "SELECT id, name, version, created_at, updated_at FROM spaces"
@@ -121,7 +121,7 @@ def put_environment(
 ) -> tuple[dict[str, Any], bool]:
     """Create an environment as a copy of `source` (default: master), or rename one."""
     name = body_object(body).get("name")
-    if not RESOURCE_ID.match(environment_id):
+    if not RESOURCE_ID.fullmatch(environment_id):
         raise validation_error([{"name": "regexp", "path": ["sys", "id"], "value": environment_id}])
     read_space(store, space_id)
     with transaction(store.connection):

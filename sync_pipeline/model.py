@@ -162,6 +162,20 @@ class TargetModel:
     content_type: ContentType
     locales: tuple[Locale, ...]
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> TargetModel:
+        """What `dataclasses.asdict` made a JSON object of; further keys are not looked at."""
+        content_type = value["content_type"]
+        return cls(
+            ContentType(
+                id=content_type["id"],
+                name=content_type["name"],
+                fields=tuple(Field(**field) for field in content_type["fields"]),
+                display_field=content_type["display_field"],
+            ),
+            tuple(Locale(**locale) for locale in value["locales"]),
+        )
+
     @property
     def default_locale(self) -> str:
         """Code of the default locale."""

@@ -22,9 +22,6 @@ from sync_pipeline.load.client import SpaceClient
 from sync_pipeline.load.paging import read_by_values
 from sync_pipeline.load.plan import ExistingEntry, derive_entry_id
 from sync_pipeline.model import (
-    ContentType,
-    Field,
-    Locale,
     TargetModel,
     canonical_date,
     canonical_key,
@@ -75,7 +72,7 @@ class TargetIndex:
         if "target" not in meta:
             connection.close()
             raise SpoolError("The target index is not complete. Run the sync anew.")
-        self.target: TargetModel = _read_target(json.loads(meta["target"]))
+        self.target: TargetModel = TargetModel.from_json(json.loads(meta["target"]))
         #: Id of the field by whose value in the default locale entries are matched.
         self.key_field: str = meta["key_field"]
         #: Ids of the fields kept, the key field included.
@@ -336,16 +333,3 @@ def is_storable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _read_target(value: Mapping[str, Any]) -> TargetModel:
-    content_type = value["content_type"]
-    return TargetModel(
-        ContentType(
-            id=content_type["id"],
-            name=content_type["name"],
-            fields=tuple(Field(**field) for field in content_type["fields"]),
-            display_field=content_type["display_field"],
-        ),
-        tuple(Locale(**locale) for locale in value["locales"]),
-    )

@@ -26,10 +26,7 @@ from sync_pipeline.load.publish import BulkHabits
 from sync_pipeline.local_space.server.launcher import running_space
 from sync_pipeline.model import (
     BatchRef,
-    ContentType,
     DeadLetter,
-    Field,
-    Locale,
     TargetModel,
     utc_now,
 )
@@ -202,16 +199,7 @@ def read_target_model(setting: Setting) -> TargetModel:
             add_requests(setting.spool, "fetch", client.requests)
         write_target_model(setting, target)
         return target
-    content_type = value["content_type"]
-    return TargetModel(
-        ContentType(
-            content_type["id"],
-            content_type["name"],
-            tuple(Field(**field) for field in content_type["fields"]),
-            content_type["display_field"],
-        ),
-        tuple(Locale(**locale) for locale in value["locales"]),
-    )
+    return TargetModel.from_json(value)
 
 
 def add_requests(spool: Spool, name: str, requests: int) -> None:

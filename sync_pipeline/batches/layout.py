@@ -173,17 +173,16 @@ def disk_errors(path: Path) -> Iterator[None]:
     """Turn what the disk says into a `SpoolError` that says what to do."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, sqlite3.OperationalError) as error:
+        if isinstance(error, OSError):
+            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            reason = error.strerror or str(error)
+        else:
+            is_full = "full" in str(error)
+            reason = str(error)
+        if is_full:
             raise SpoolError(
                 f"The disk is full at {path}. Make room (`sync-pipeline clean`), then resume the "
                 "run: finished pages are kept."
             ) from error
-        raise SpoolError(f"{path} cannot be written: {error.strerror or error}") from error
-    except sqlite3.OperationalError as error:
-        if "full" in str(error):
-            raise SpoolError(
-                f"The disk is full at {path}. Make room (`sync-pipeline clean`), then resume the "
-                "run: finished pages are kept."
-            ) from error
-        raise SpoolError(f"{path} cannot be written: {error}") from error
+        raise SpoolError(f"{path} cannot be written: {reason}") from error

@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeAlias
 
+from sync_pipeline.dates import normalize_date
 from sync_pipeline.errors import RecordError
 from sync_pipeline.model import RESOURCE_ID, Field
-from sync_pipeline.templating.dates import normalize_date
 from sync_pipeline.transform.rich_text import read_rich_text
 
 #: From rendered, non-blank text to the value for the API; None: the value is blank after all.

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sync_pipeline.dates import normalize_date, parse_date
 from sync_pipeline.errors import RecordError
 from sync_pipeline.model import DeadLetter, Field, canonical_date
-from sync_pipeline.templating.dates import normalize_date, parse_date
 from sync_pipeline.transform.values import MAX_INTEGER, converter_for, split_list
 from sync_pipeline_tests.transform.mapping_cases import make_mapper, map_rows, map_value
 

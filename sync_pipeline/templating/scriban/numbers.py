@@ -12,8 +12,8 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
 from typing import Any
 
+from sync_pipeline.dates import parse_date
 from sync_pipeline.templating.arguments import Number, read_count, read_number, tidy
-from sync_pipeline.templating.dates import parse_date
 from sync_pipeline.templating.text import is_nothing, template_error, to_text
 
 _FORMAT = re.compile(r"([FfNnDd])([0-9]{0,2})")

@@ -14,9 +14,11 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, time, timezone
 from functools import cached_property
 from typing import Any, Literal, Protocol, TypeAlias
+
+from sync_pipeline.dates import parse_date
 
 #: A source row: a JSON object, a CSV row (all text) or a database row (as `extract` documents its
 #: types).
@@ -26,10 +28,6 @@ EntryFields: TypeAlias = Mapping[str, Mapping[str, Any]]
 #: An id that Contentful takes, of an entry, a content type, an environment or a space.
 #: https://www.contentful.com/developers/docs/references/content-management-api/ (resource ids)
 RESOURCE_ID = re.compile(r"[a-zA-Z0-9\-_.]{1,64}")
-_DATE = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,][0-9]+)?)?"
-    r" ?(Z|z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
-)
 Stage: TypeAlias = Literal["extract", "transform", "load", "publish"]
 
 
@@ -328,20 +326,13 @@ def canonical_date(text: str) -> str:
     Both sides go through it, the mapped value and the one the space holds. A date without time is
     its midnight, a time without offset counts as UTC; what is no date comes back unchanged.
     """
-    match = _DATE.fullmatch(text.strip())
-    if match is None:
-        return text
-    offset = match.group(7)
-    parts = [int(part or 0) for part in match.groups()[:6]]
     try:
-        moment = datetime(*parts, tzinfo=timezone.utc)  # type: ignore[arg-type,misc]  # six ints
-        if offset and offset not in "Zz":
-            digits = offset[1:].replace(":", "").ljust(4, "0")
-            distance = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
-            moment = moment + distance if offset[0] == "-" else moment - distance
+        found = parse_date(text)
+        if not isinstance(found, datetime):
+            found = datetime.combine(found, time.min, timezone.utc)
+        return found.astimezone(timezone.utc).isoformat()
     except (ValueError, OverflowError):
         return text
-    return moment.isoformat()
 
 
 def utc_now() -> datetime:

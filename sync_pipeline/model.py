@@ -301,6 +301,11 @@ class Counts:
         return replace(self, **changes)
 
 
+def field_value(fields: EntryFields, field_id: str, locale: str) -> Any:
+    """The value of a field and locale, None where there is none; the API may say null for both."""
+    return (fields.get(field_id) or {}).get(locale)
+
+
 def canonical_key(value: object) -> str:
     """The text by which keys are compared, of a value as the API holds it in the key field.
 

@@ -190,14 +190,14 @@ def _problems_of(
         loc = _model_loc(error["loc"], values, missing=error["type"] == "missing")
         is_known = any(loc[:i] in report.broken for i in range(1, len(loc) + 1))
         # Pydantic counts valid items only: a list of broken ones is "too short" as well.
-        is_echo = error["type"] == "too_short" and len(_value_at(loc, values)) > 0
+        is_echo = error["type"] == "too_short" and len(_value_in(loc, values)) > 0
         if loc in told or is_known or is_echo:
             continue
         told.add(loc)
         message = _message(error["type"], error.get("ctx", {}), error["msg"], loc)
         # Numbers and booleans only: a text may be a secret.
         if error["type"].startswith(("int", "float", "finite", "bool", "greater", "less")):
-            message += f", not `{shorten(_value_at(loc, values))}`"
+            message += f", not `{shorten(_value_in(loc, values))}`"
         yield Problem(_place(loc, report), message), loc
 
 
@@ -216,7 +216,7 @@ def _model_loc(loc: Loc, values: Any, *, missing: bool) -> Loc:
     return tuple(found)
 
 
-def _value_at(loc: Loc, values: Any) -> Any:
+def _value_in(loc: Loc, values: Any) -> Any:
     for part in loc:
         values = values[part]
     return values

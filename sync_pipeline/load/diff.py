@@ -11,7 +11,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sync_pipeline.model import ContentType, DesiredEntry, EntryFields, Field, canonical_date
+from sync_pipeline.model import (
+    ContentType,
+    DesiredEntry,
+    EntryFields,
+    Field,
+    canonical_date,
+    field_value,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +53,8 @@ def _iterate_changes(
             if not is_blank(after) and not is_equal(field, before, after):
                 yield Change(field_id, locale, None if is_blank(before) else before, after)
     for field_id, locale in desired.cleared:
-        before = (existing.get(field_id) or {}).get(locale)
-        is_set = not is_blank((desired.fields.get(field_id) or {}).get(locale))
+        before = field_value(existing, field_id, locale)
+        is_set = not is_blank(field_value(desired.fields, field_id, locale))
         if not is_blank(before) and not is_set:
             yield Change(field_id, locale, before, None)
 

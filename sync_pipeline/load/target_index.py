@@ -25,6 +25,7 @@ from sync_pipeline.model import (
     TargetModel,
     canonical_date,
     canonical_key,
+    field_value,
 )
 
 #: The key field of a sync whose entries are matched by their ids.
@@ -298,7 +299,7 @@ def key_of_entry(target: TargetModel, key_field: str, entry: ExistingEntry) -> s
     """The canonical key of an entry, None where it has none."""
     if key_field == ENTRY_ID:
         return entry.id
-    value = (entry.fields.get(key_field) or {}).get(target.default_locale)
+    value = field_value(entry.fields, key_field, target.default_locale)
     field = target.content_type.field(key_field)
     if field is not None and field.type == "Date" and isinstance(value, str):
         return canonical_date(value) or None

@@ -21,7 +21,7 @@ from sync_pipeline.load.outcome import Action
 from sync_pipeline.load.ownership import is_ours_to_publish
 from sync_pipeline.load.plan import Create, ExistingEntry, Patch, Plan, Refused, Unchanged, plan
 from sync_pipeline.load.target_index import read_existing
-from sync_pipeline.model import DeadLetter, DesiredEntry, TargetModel
+from sync_pipeline.model import DeadLetter, DesiredEntry, TargetModel, field_value
 
 #: Times that somebody else may get in between before this entry is given up.
 MAX_CONFLICTS = 10
@@ -239,7 +239,7 @@ class Writer:
 
 def _needs_clearing(desired: DesiredEntry, step: Create | Patch, existing: ExistingEntry) -> bool:
     return isinstance(step, Create) and any(
-        not is_blank((existing.fields.get(field) or {}).get(locale))
-        and is_blank((desired.fields.get(field) or {}).get(locale))
+        not is_blank(field_value(existing.fields, field, locale))
+        and is_blank(field_value(desired.fields, field, locale))
         for field, locale in desired.cleared
     )

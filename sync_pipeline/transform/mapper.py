@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sync_pipeline.errors import RecordError
-from sync_pipeline.model import DeadLetter, DesiredEntry, Filtered, Row, SpooledRecord
+from sync_pipeline.model import DeadLetter, DesiredEntry, Filtered, Row, SpooledRecord, field_value
 from sync_pipeline.templating.program import Program, RenderingError
 from sync_pipeline.templating.sandbox import RecordContext
 from sync_pipeline.templating.text import ConfigVariables
-from sync_pipeline.transform.merging import MappedRecord, Merger, value_at
+from sync_pipeline.transform.merging import MappedRecord, Merger
 from sync_pipeline.transform.plan import KeyPlan, LocationRule, NamedRule, Plan
 from sync_pipeline.transform.slots import Slot, resolve_slot
 from sync_pipeline.transform.values import Converter, read_entry_id
@@ -194,7 +194,7 @@ class Mapper:
         slot = self._slot(texts[rule.name_index], rule)
         text = texts[rule.value_index]
         pair = slot.field, slot.locale
-        if value_at(record.fields, *pair) is not None or pair in record.cleared:
+        if field_value(record.fields, *pair) is not None or pair in record.cleared:
             raise RecordError(
                 f"{slot.name} is mapped twice in this record", field=slot.name, error_id="FieldName"
             )
@@ -224,7 +224,7 @@ class Mapper:
         if plan.is_entry_id:
             value: Any = record.entry_id
         else:
-            value = value_at(record.fields, plan.field, plan.locale)
+            value = field_value(record.fields, plan.field, plan.locale)
         try:
             key = plan.canonical(value)
         except RecordError as err:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,8 +91,3 @@ class Merger:
         if name in self._date_fields:
             return canonical_date(left) == canonical_date(right)
         return bool(left == right)
-
-
-def value_at(fields: Mapping[str, Mapping[str, Any]], name: str, locale: str) -> Any:
-    """The value of a field and locale, None where there is none."""
-    return fields.get(name, {}).get(locale)

@@ -7,10 +7,11 @@ from typing import Any
 
 from sync_pipeline.config.model import SampleTest, SyncConfig
 from sync_pipeline.errors import RecordError
+from sync_pipeline.model import field_value
 from sync_pipeline.templating.text import to_json, to_text
 from sync_pipeline.transform.field_paths import parse_field_path
 from sync_pipeline.transform.mapper import Mapper
-from sync_pipeline.transform.merging import MappedRecord, value_at
+from sync_pipeline.transform.merging import MappedRecord
 from sync_pipeline.transform.slots import resolve_slot
 from sync_pipeline.transform.values import Converter, read_entry_id
 
@@ -88,7 +89,7 @@ def _read_field(mapper: Mapper, mapped: MappedRecord, name: str) -> tuple[Any, C
     field = mapper.target.content_type.field(path.field)
     if field is not None and field.type == "Location" and not path.part:
         slot = resolve_slot(f"{name}.lat", mapper.target)
-        return value_at(mapped.fields, slot.field, slot.locale), None
+        return field_value(mapped.fields, slot.field, slot.locale), None
     slot = resolve_slot(name, mapper.target)
-    value = value_at(mapped.fields, slot.field, slot.locale)
+    value = field_value(mapped.fields, slot.field, slot.locale)
     return (value[slot.part] if slot.part and value else value), slot.convert

@@ -19,8 +19,8 @@ from sync_pipeline.config.dialects import provider_of
 from sync_pipeline.config.model import ApiKeyAuth, SyncConfig
 from sync_pipeline.config.normalizing import Loc, file_fields, file_name_of
 from sync_pipeline.config.pagination import pagination_problems
-from sync_pipeline.config.suggestions import did_you_mean, nearest, shorten
 from sync_pipeline.model import RESOURCE_ID
+from sync_pipeline.suggestions import did_you_mean, nearest, shorten
 
 Finding: TypeAlias = "tuple[Loc, str]"
 

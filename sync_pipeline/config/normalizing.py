@@ -19,8 +19,8 @@ from pydantic.fields import FieldInfo
 
 from sync_pipeline.config.model import MappingRule, PreMapping, SyncConfig
 from sync_pipeline.config.problems import Place, Problem
-from sync_pipeline.config.suggestions import OTHER_NAMES, did_you_mean, fold, nearest, shorten
 from sync_pipeline.config.yaml_reading import Broken, Node, Scalar
+from sync_pipeline.suggestions import OTHER_NAMES, did_you_mean, fold, nearest, shorten
 
 Loc: TypeAlias = "tuple[str | int, ...]"
 

@@ -1,33 +1,15 @@
-"""The nearest known name to one that is not known ("did you mean")."""
+"""The known name that one which is not known was probably meant to be ("did you mean")."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 #: More names than a reader of a message would look through.
 MAX_LISTED = 20
-
-#: Names that other tools use for what has another name here.
-OTHER_NAMES: Mapping[str, str] = {
-    "url": "endPoint",
-    "uri": "endPoint",
-    "method": "httpMethod",
-    "verb": "httpMethod",
-    "params": "queryParameters",
-    "query_params": "queryParameters",
-    "body": "jsonBody",
-    "form": "formUrlEncodedContent",
-    "fields": "mapping",
-    "mappings": "mapping",
-    "filter": "filterExpression",
-    "timeout": "timeoutS",
-    "sql": "query",
-    "key_field": "contentKeyField",
-    "cron": "schedule.cron",
-    "space": "target.space",
-}
+#: How alike two names must be, from 0 to 1.
+_ALIKE = 0.6
 
 
 def fold(name: str) -> str:
@@ -37,25 +19,27 @@ def fold(name: str) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that was probably meant, or None if none is near."""
-    by_fold = {fold(candidate): candidate for candidate in known}
+    by_fold: dict[str, str] = {}
+    for candidate in known:
+        by_fold.setdefault(fold(candidate), candidate)
     if fold(name) in by_fold:
         return by_fold[fold(name)]
-    close = difflib.get_close_matches(fold(name), by_fold, n=1, cutoff=0.7)
+    close = difflib.get_close_matches(fold(name), by_fold, n=1, cutoff=_ALIKE)
     return by_fold[close[0]] if close else None
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`did you mean `x`?`, or the list of what is known."""
-    candidates = list(known)
+def did_you_mean(name: str, known: Iterable[str], *, quote: str = "`") -> str:
+    """`did you mean `x`?`, else what is known, if that is little, else ""."""
+    candidates = sorted({candidate for candidate in known if candidate})
     guess = nearest(name, candidates)
     if guess is not None:
-        return f"did you mean `{guess}`?"
-    if len(candidates) > MAX_LISTED:
-        return "docs/configuration.md lists the keys"
-    return f"known here: {', '.join(f'`{candidate}`' for candidate in candidates)}"
+        return f"did you mean {quote}{guess}{quote}?"
+    if not candidates or len(candidates) > MAX_LISTED:
+        return ""
+    return f"known here: {', '.join(f'{quote}{candidate}{quote}' for candidate in candidates)}"
 
 
-def shorten(value: object, limit: int = 40) -> str:
-    """The value as it can stand in a message: one line, not long."""
-    text = " ".join(str(value).split())
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+def remark_meant(name: str, known: Iterable[str]) -> str:
+    """The same to append to a message: ` (did you mean "x"?)`."""
+    hint = did_you_mean(name, known, quote='"')
+    return f" ({hint})" if hint else ""

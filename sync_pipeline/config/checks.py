@@ -19,8 +19,9 @@ from sync_pipeline.config.dialects import provider_of
 from sync_pipeline.config.model import ApiKeyAuth, SyncConfig
 from sync_pipeline.config.normalizing import Loc, file_fields, file_name_of
 from sync_pipeline.config.pagination import pagination_problems
+from sync_pipeline.config.problems import shorten
 from sync_pipeline.model import RESOURCE_ID
-from sync_pipeline.suggestions import did_you_mean, nearest, shorten
+from sync_pipeline.suggestions import nearest
 
 Finding: TypeAlias = "tuple[Loc, str]"
 
@@ -229,11 +230,9 @@ def _schedule(config: SyncConfig) -> Iterator[Finding]:
     try:
         zoneinfo.ZoneInfo(schedule.timezone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        known = zoneinfo.available_timezones()
-        guess = did_you_mean(schedule.timezone, known) if nearest(schedule.timezone, known) else (
-            "such as Europe/London or UTC"
-        )  # fmt: skip
-        message = f"the time zone `{shorten(schedule.timezone)}` is not known; {guess}"
+        guess = nearest(schedule.timezone, zoneinfo.available_timezones())
+        hint = f"did you mean `{guess}`?" if guess else "such as Europe/London or UTC"
+        message = f"the time zone `{shorten(schedule.timezone)}` is not known; {hint}"
         yield ("schedule", "timezone"), message
 
 

@@ -31,10 +31,9 @@ from sync_pipeline.config.normalizing import (
     models_of,
     normalize,
 )
-from sync_pipeline.config.problems import Place, Problem, config_error
+from sync_pipeline.config.problems import Place, Problem, config_error, shorten
 from sync_pipeline.config.yaml_reading import read_text, read_yaml
 from sync_pipeline.errors import ConfigError
-from sync_pipeline.suggestions import shorten
 
 SUFFIXES = (".yaml", ".yml")
 

@@ -18,14 +18,34 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from sync_pipeline.config.model import MappingRule, PreMapping, SyncConfig
-from sync_pipeline.config.problems import Place, Problem
+from sync_pipeline.config.problems import Place, Problem, shorten
 from sync_pipeline.config.yaml_reading import Broken, Node, Scalar
-from sync_pipeline.suggestions import OTHER_NAMES, did_you_mean, fold, nearest, shorten
+from sync_pipeline.suggestions import did_you_mean, fold, nearest
 
 Loc: TypeAlias = "tuple[str | int, ...]"
 
 #: Set by the loader, not by the file.
 NOT_IN_FILES = frozenset({"key", "path"})
+
+#: Names that other tools use for what has another name here.
+_OTHER_NAMES: Mapping[str, str] = {
+    "url": "endPoint",
+    "uri": "endPoint",
+    "method": "httpMethod",
+    "verb": "httpMethod",
+    "params": "queryParameters",
+    "query_params": "queryParameters",
+    "body": "jsonBody",
+    "form": "formUrlEncodedContent",
+    "fields": "mapping",
+    "mappings": "mapping",
+    "filter": "filterExpression",
+    "timeout": "timeoutS",
+    "sql": "query",
+    "key_field": "contentKeyField",
+    "cron": "schedule.cron",
+    "space": "target.space",
+}
 
 
 class _Absent:
@@ -115,18 +135,19 @@ def _mapping(node: Node, model: type[BaseModel], loc: Loc, report: Report) -> An
 def _unknown_key(key: str, place: Place, model: type[BaseModel], loc: Loc, report: Report) -> None:
     fields = file_fields(model)
     names = [file_name_of(name, info) for name, info in fields.items()]
-    guess = nearest(key, names)
+    other = _OTHER_NAMES.get(key.casefold()) if not loc else None
+    guess = None if other else nearest(key, names)
     if guess is not None:
         report.broken.add((*loc, spellings(model)[guess]))
         report.add(place, f"unknown key; did you mean `{guess}`?")
         return
-    other = OTHER_NAMES.get(key.casefold()) if not loc else None
     elsewhere = other or _home_of(key, loc)
     if elsewhere is not None:
         report.broken.add((spellings(SyncConfig).get(elsewhere, elsewhere),))
         report.add(place, f"unknown key; did you mean `{elsewhere}`?")
         return
-    report.add(place, f"unknown key; {did_you_mean(key, names)}")
+    hint = did_you_mean(key, names) or "docs/configuration.md lists the keys"
+    report.add(place, f"unknown key; {hint}")
 
 
 def _home_of(key: str, loc: Loc) -> str | None:

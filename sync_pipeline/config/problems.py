@@ -48,3 +48,9 @@ def config_error(problems: Iterable[Problem], file: Path | str | None) -> Config
         return ConfigError(text, file=file, key=key)
     listed = "".join(f"\n  - {key}: {text}" if key else f"\n  - {text}" for key, text in pairs)
     return ConfigError(f"{len(pairs)} problems:{listed}", file=file, problems=pairs)
+
+
+def shorten(value: object, limit: int = 40) -> str:
+    """The value as it can stand in a message: one line, not long."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from sync_pipeline.errors import UsageError
 from sync_pipeline.load.answer import Answer
 from sync_pipeline.load.client import SpaceClient, raise_unexpected
 from sync_pipeline.model import ContentType, Field, Locale, TargetModel
+from sync_pipeline.suggestions import nearest
 
 _PAGE_LIMIT = 1000
 
@@ -52,10 +52,9 @@ def suggest_content_type(client: SpaceClient, content_type_id: str) -> str:
     ids = [str(body["sys"]["id"]) for body in fetch_content_types(client)]
     if not ids:
         return "It has no content types at all: create and activate the content type first."
-    close = difflib.get_close_matches(content_type_id, ids, n=1, cutoff=0.6)
-    lower = [known for known in ids if known.lower() == content_type_id.lower()]
-    if lower or close:
-        return f"Did you mean {(lower or close)[0]!r}?"
+    guess = nearest(content_type_id, ids)
+    if guess is not None:
+        return f"Did you mean {guess!r}?"
     shown = ", ".join(repr(known) for known in sorted(ids)[:10])
     return f"It has {shown}{', ...' if len(ids) > 10 else ''}."
 

@@ -20,11 +20,11 @@ from sync_pipeline.config.environment import (
     TEMPLATE_PREFIXES,
     is_template_variable,
 )
+from sync_pipeline.suggestions import remark_meant
 from sync_pipeline.templating.environment import CONCATENATE, COUNT_TURNS
 from sync_pipeline.templating.sandbox import METHODS, TemplateEnvironment
 from sync_pipeline.templating.scriban.expressions import ScribanError
 from sync_pipeline.templating.scriban.statements import translate
-from sync_pipeline.templating.suggestions import did_you_mean
 
 #: Longest template source, in characters.
 MAX_SOURCE = 100_000
@@ -96,7 +96,7 @@ def _check_roots(tree: nodes.Template, environment: Environment, names: Collecti
     known = {*names, *environment.globals, *_set_names(tree)}
     for name in sorted(find_undeclared_variables(tree) - known):
         raise TemplateProblem(
-            f'unknown variable "{name}"{did_you_mean(name, [*names, *namespaces])}'
+            f'unknown variable "{name}"{remark_meant(name, [*names, *namespaces])}'
         )
 
 
@@ -106,7 +106,7 @@ def _check_members(tree: nodes.Template, members: Mapping[str, Collection[str]])
             known = members[node.node.name]
             if node.attr not in known:
                 name = f"{node.node.name}.{node.attr}"
-                raise TemplateProblem(f'unknown variable "{name}"{did_you_mean(node.attr, known)}')
+                raise TemplateProblem(f'unknown variable "{name}"{remark_meant(node.attr, known)}')
 
 
 def _check_variables(tree: nodes.Template) -> None:
@@ -225,7 +225,7 @@ class _Rewriter(NodeTransformer):
 
     def visit_Test(self, node: nodes.Test) -> nodes.Node:  # noqa: N802
         if node.name not in self._environment.tests:
-            hint = did_you_mean(node.name, self._environment.tests)
+            hint = remark_meant(node.name, self._environment.tests)
             raise TemplateProblem(f'unknown test "is {node.name}"{hint}')
         return self.generic_visit(node)
 
@@ -255,7 +255,7 @@ class _Rewriter(NodeTransformer):
         if name not in self._environment.filters:
             what = "function" if "." in name else "filter"
             known = [known for known in self._environment.filters if known[0].isalpha()]
-            raise TemplateProblem(f'unknown {what} "{name}"{did_you_mean(name, known)}')
+            raise TemplateProblem(f'unknown {what} "{name}"{remark_meant(name, known)}')
 
     def _check_arguments(self, node: nodes.Filter) -> None:
         """Refuse a call that fails whatever the values are: too few arguments, or too many."""

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from sync_pipeline.errors import RecordError, UsageError
 from sync_pipeline.model import EntryLookup, canonical_key
-from sync_pipeline.templating.suggestions import did_you_mean
+from sync_pipeline.suggestions import remark_meant
 from sync_pipeline.templating.text import template_error
 
 _T = TypeVar("_T")
@@ -104,7 +104,7 @@ class SpaceAnswers:
             known = self._lookup.field_ids(content_type)
             for name in map(_field_name, fields):
                 if name not in {*known, "id"}:
-                    hint = did_you_mean(name, known)
+                    hint = remark_meant(name, known)
                     raise template_error(
                         f'content type "{content_type}" has no field "{name}"{hint}'
                     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from sync_pipeline.model import Field, TargetModel
-from sync_pipeline.templating.suggestions import did_you_mean
+from sync_pipeline.suggestions import remark_meant
 from sync_pipeline.transform.field_paths import FieldPath, Part, parse_field_path
 from sync_pipeline.transform.values import Converter, converter_for, read_coordinate, read_entry_id
 
@@ -72,7 +72,7 @@ def _find_field(path: FieldPath, target: TargetModel) -> Field:
         known = [candidate.id for candidate in target.content_type.fields]
         raise ValueError(
             f'content type "{target.content_type.id}" has no field "{path.field}"'
-            f"{did_you_mean(path.field, known)}"
+            f"{remark_meant(path.field, known)}"
         )
     for flag in ("disabled", "omitted"):
         if getattr(field, flag):
@@ -87,7 +87,7 @@ def _find_locale(path: FieldPath, field: Field, target: TargetModel) -> str:
     if path.locale is None:
         return target.default_locale
     if path.locale not in target.locale_codes:
-        hint = did_you_mean(path.locale, target.locale_codes)
+        hint = remark_meant(path.locale, target.locale_codes)
         raise ValueError(f'the space has no locale "{path.locale}"{hint}')
     if not field.localized and path.locale != target.default_locale:
         raise ValueError(

@@ -25,6 +25,7 @@ TEMPLATE_PREFIXES = ("SYNC_", "Cute__")
 OWN_VARIABLES = frozenset({"SYNC_CONFIGS_DIR", "SYNC_STORAGE_DIR", "SYNC_MAX_MEMORY_MB"})
 
 DEFAULT_RATE_LIMIT = 7.0
+DEFAULT_MAX_SECONDS = 120.0
 WORKSPACE_FILE = "workspace.yaml"
 
 
@@ -41,6 +42,8 @@ class Environment:
     upload_url: str
     #: Requests per second over all processes of this machine; 0: no limit of our own.
     rate_limit: float
+    #: Longest time of one request to the space as a whole.
+    max_seconds: float
     configs_dir: Path
     #: Spool, checkpoints, dead letters, index, response cache. Absolute; may not exist yet.
     storage_dir: Path
@@ -80,6 +83,7 @@ def read_environment(
         cma_url=_url(environ, "CONTENTFUL_CMA_URL", "https://api.contentful.com"),
         upload_url=_url(environ, "CONTENTFUL_UPLOAD_URL", "https://upload.contentful.com"),
         rate_limit=_rate_limit(environ),
+        max_seconds=_max_seconds(environ),
         configs_dir=_directory(environ, "SYNC_CONFIGS_DIR", project, project / "configs"),
         storage_dir=_directory(environ, "SYNC_STORAGE_DIR", project, _storage(environ, project)),
         max_memory_mb=_max_memory(environ),
@@ -171,6 +175,22 @@ def _rate_limit(environ: Mapping[str, str]) -> float:
             "0 for no limit of our own"
         )
     return limit
+
+
+def _max_seconds(environ: Mapping[str, str]) -> float:
+    value = _stated(environ, "CONTENTFUL_MAX_SECONDS")
+    if value is None:
+        return DEFAULT_MAX_SECONDS
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise EnvironmentVariableError(
+            f"CONTENTFUL_MAX_SECONDS={value!r} must be a number of seconds above 0, such as "
+            f"{DEFAULT_MAX_SECONDS:g}: the longest time of one request to the space"
+        )
+    return seconds
 
 
 def _max_memory(environ: Mapping[str, str]) -> int | None:

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sync_pipeline.load.fate import Fate
+
 #: Longest text of an error that is passed on; a server may quote a whole value.
 MAX_MESSAGE_CHARS = 300
 
@@ -36,27 +38,48 @@ class Answer:
     #: Parsed JSON; None where the body is empty or not JSON.
     body: Any = None
     request_id: str = ""
-    #: A write that may or may not have been carried out: read back by id and compare.
-    is_ambiguous: bool = False
-    #: What went wrong with the connection; "" where there was an answer.
+    fate: Fate = "certain"
+    #: What went wrong with the connection, or is wrong with the body of a 2xx; else "".
     trouble: str = ""
 
     @property
     def is_ok(self) -> bool:
-        """Whether the space carried the request out."""
-        return 200 <= self.status < 300
+        """Whether the space carried the request out, and says so in a way that can be read."""
+        return 200 <= self.status < 300 and not self.trouble
+
+    @property
+    def is_broken(self) -> bool:
+        """A 2xx whose body is not what was asked for."""
+        return 200 <= self.status < 300 and bool(self.trouble)
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """A write that may or may not have been carried out: read back by id and compare."""
+        return self.fate == "ambiguous"
+
+    @property
+    def is_from_api(self) -> bool:
+        """Whether it is a word of the API: sound, or an error in its own manner."""
+        return self.is_ok or self._api_error_id != ""
 
     @property
     def error_id(self) -> str:
-        """`sys.id` of an error body, or `HTTP <status>`, or `ConnectionBroken`."""
+        """`sys.id` of an error body, or `HTTP <status>`, `BrokenAnswer`, `ConnectionBroken`."""
+        if self.is_broken:
+            return "BrokenAnswer"
+        plain = f"HTTP {self.status}" if self.status else "ConnectionBroken"
+        return self._api_error_id or plain
+
+    @property
+    def _api_error_id(self) -> str:
         sys = self.mapping.get("sys")
         if isinstance(sys, Mapping) and sys.get("type") == "Error" and sys.get("id"):
             return str(sys["id"])
-        return f"HTTP {self.status}" if self.status else "ConnectionBroken"
+        return ""
 
     @property
     def message(self) -> str:
-        """The server's own sentence, cut to a line; "" where it sent none."""
+        """The server's own sentence, cut to a line; else the trouble; "" where there is none."""
         text = self.mapping.get("message")
         return " ".join(text.split())[:MAX_MESSAGE_CHARS] if isinstance(text, str) else self.trouble
 
@@ -92,8 +115,19 @@ def parse_body(content: bytes) -> Any:
         return None
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):  # RecursionError: a thousand brackets
         return None
+
+
+def describe_broken(content: bytes, body: Any) -> str:
+    """What is wrong with the body of a 2xx, without quoting it."""
+    if not content.strip():
+        return "an empty body"
+    if content.lstrip()[:1] == b"<":
+        return "HTML instead of JSON"
+    if body is None:
+        return f"{len(content):,} bytes that are no whole JSON"
+    return "JSON, but not what was asked for"
 
 
 def read_problems(details: Mapping[str, Any]) -> tuple[FieldProblem, ...]:

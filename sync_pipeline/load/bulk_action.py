@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from sync_pipeline.load.answer import Answer
 from sync_pipeline.load.client import SpaceClient
+from sync_pipeline.load.shapes import is_action
 
 _FIRST_POLL_S = 0.05
 _SECOND_POLL_S = 0.5
@@ -65,7 +66,9 @@ def await_action(client: SpaceClient, accepted: Answer, usual_s: float = 0.0) ->
         client.sleep(pause_s)
         waited_s += pause_s
         pause_s = min(max(2 * pause_s, _SECOND_POLL_S), _LONGEST_POLL_S)
-        answer = client.request("GET", f"/bulk_actions/actions/{action_id}", tolerate=(404,))
+        answer = client.request(
+            "GET", f"/bulk_actions/actions/{action_id}", tolerate=(404,), expects=is_action
+        )
 
 
 def named_errors(action: BulkAction) -> dict[str, Answer]:

@@ -1,8 +1,9 @@
 """The one way to the Content Management API: sessions, pacing, retries, and who gives up when.
 
 What may be repeated blindly is repeated here: reads, and writes that certainly were not carried out
-(429, no connection). A write whose fate is unknown (reset, timeout, 5xx) comes back as an
-ambiguous `Answer`: the caller reads the entry by id and compares before it decides.
+(429, no connection). A write whose fate is unknown (reset, timeout, 5xx, an answer that cannot be
+read; `load.fate` has the table) comes back as an ambiguous `Answer`: the caller reads the entry by
+id and compares before it decides.
 
 The sessions belong to this client alone. They are never shared with a source, carry the token in
 an `auth` of their own (so that no `.netrc` replaces it) and follow no redirects.
@@ -16,25 +17,27 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import requests
 from pydantic import SecretStr
 from typing_extensions import Self
 
 from sync_pipeline.errors import SpaceError
-from sync_pipeline.load.answer import Answer, encode_body, parse_body
+from sync_pipeline.load.answer import Answer, describe_broken, encode_body, parse_body
 from sync_pipeline.load.connections import (
+    Outgoing,
+    Received,
     SessionPool,
     check_base_url,
     host_of,
-    may_have_arrived,
-    trouble_text,
     wait_asked_for,
 )
+from sync_pipeline.load.fate import fate_of, is_refusal
+from sync_pipeline.load.health import MAX_ATTEMPTS, SpaceHealth
 from sync_pipeline.load.rate_limit import RateLimit, open_rate_limit
+from sync_pipeline.load.shapes import Shape, is_object
 
 #: A text, because Python 3.10 cannot subscribe LoggerAdapter.
 LoggerLike: TypeAlias = "logging.Logger | logging.LoggerAdapter[Any]"
@@ -43,19 +46,16 @@ _LOG = logging.getLogger("sync_pipeline.load")
 MANAGEMENT_JSON = "application/vnd.contentful.management.v1+json"
 PATCH_JSON = "application/json-patch+json"
 
-#: Attempts of one request before the space counts as down: 0.5 to 4 s apart, 16 s in all.
-MAX_ATTEMPTS = 9
+#: Attempts of a read that a proxy refuses, before the refusal is taken for the answer.
+MAX_REFUSED = 3
+#: A request that was not answered in full within its time counts as so many failed attempts: each
+#: of them costs minutes.
+_TOO_SLOW_COUNTS = 3
 #: Attempts of one request that the rate limit refuses; each waits as long as the space says.
 MAX_RATE_LIMITED = 30
 #: Attempts of one that may be refused for another reason, as when too many bulk actions are going.
 MAX_BUSY = 10
-#: Server errors in a row, over all threads, after which the space counts as down; more with many
-#: requests in flight, so that an outage must outlast two rounds of their attempts.
-MAX_FAILURES_IN_A_ROW = 60
-_ROUNDS = 2
 _MAX_BACKOFF_S = 4.0
-_CONNECT_TIMEOUT_S = 10.0
-_TRANSIENT = frozenset({500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,8 @@ class SpaceSettings:
     concurrency: int = 8
     #: Of waiting for the next bytes of an answer.
     timeout_s: float = 60.0
+    #: Of one request as a whole; a large body may take longer as long as it comes steadily.
+    max_seconds: float = 120.0
     #: Where the shared file of the rate limit lies; None: one place for the whole machine.
     state_dir: Path | None = None
 
@@ -114,9 +116,7 @@ class SpaceClient:
         self._sessions = SessionPool(settings.cma_url, settings.token)
         self._lock = threading.Lock()
         self._requests = 0
-        #: Reads and writes apart: a space that takes no writes may well answer reads.
-        self._failures_in_a_row = {"read": 0, "write": 0}
-        self._fatal: SpaceError | None = None
+        self._health = SpaceHealth(self.space_text, host_of(settings.cma_url), settings.concurrency)
         self._is_space_known = False
         self._is_limit_told = False
 
@@ -151,6 +151,7 @@ class SpaceClient:
         headers: Mapping[str, str] | None = None,
         is_repeatable: bool | None = None,
         tolerate: Collection[int] = (),
+        expects: Shape = is_object,
     ) -> Answer:
         """Send one request, repeated as long as that is safe and can help.
 
@@ -164,6 +165,7 @@ class SpaceClient:
                 default only a GET.
             tolerate: Of 401, 403 and 404: statuses that are an answer like others here; 429: after
                 ten attempts.
+            expects: What the body of a 2xx must look like to be believed.
 
         Returns:
             Any answer but those below. `is_ambiguous` marks a write that may have been done.
@@ -177,32 +179,38 @@ class SpaceClient:
         body = None if json is None else encode_body(json)
         failures = limited = 0
         while True:
-            answer, wait_s = self._send(method, path, params, body, headers)
+            received = self._send(method, path, params, body, headers)
+            answer = _read(method, received, expects)
+            self._log_request(method, path, params, answer, received.duration_s)
+            self._health.note(method, answer)
             if answer.status == 429:
                 limited += 1
                 if 429 in tolerate and limited >= MAX_BUSY:
                     return answer
-                if limited >= MAX_RATE_LIMITED:
-                    raise self._give_up(
-                        f"The {self.space_text} kept refusing requests because of its rate limit "
-                        f"({limited} times for one request). Lower CONTENTFUL_RATE_LIMIT, or wait.",
-                        answer,
-                    )
-                wait_s = wait_s or self._backoff_s(limited - 1)
-                self._tell_of_rate_limit(wait_s)
-                self._limiter.push_back(wait_s)
-                self.sleep(wait_s + 0.2 * self._jitter())
+                self._wait_for_rate_limit(answer, limited, wait_asked_for(received.headers))
                 continue
-            if answer.status and answer.status not in _TRANSIENT:
-                self._failures_in_a_row[_kind_of(method)] = 0
+            if answer.fate in {"certain", "fatal"}:
                 return self._check(method, path, answer, tolerate)
-            self._count_failure(_kind_of(method), answer)
             if answer.is_ambiguous and not repeat:
                 return answer
-            failures += 1
+            failures += _TOO_SLOW_COUNTS if received.is_too_slow else 1
+            if is_refusal(answer.status) and failures >= MAX_REFUSED:
+                return self._check(method, path, replace(answer, fate="certain"), tolerate)
             if failures >= MAX_ATTEMPTS:
-                raise self._give_up(self._down_text(method, path, answer, failures), answer)
+                raise self._health.give_up(self._down_text(method, path, answer, failures), answer)
             self.back_off(failures - 1)
+
+    def _wait_for_rate_limit(self, answer: Answer, limited: int, asked_for_s: float) -> None:
+        if limited >= MAX_RATE_LIMITED:
+            raise self._health.give_up(
+                f"The {self.space_text} kept refusing requests because of its rate limit "
+                f"({limited} times for one request). Lower CONTENTFUL_RATE_LIMIT, or wait.",
+                answer,
+            )
+        wait_s = asked_for_s or self._backoff_s(limited - 1)
+        self._tell_of_rate_limit(wait_s)
+        self._limiter.push_back(wait_s)
+        self.sleep(wait_s + 0.2 * self._jitter())
 
     def _tell_of_rate_limit(self, wait_s: float) -> None:
         if not self._is_limit_told:  # two threads may both tell; no harm
@@ -227,44 +235,26 @@ class SpaceClient:
         params: Mapping[str, str | int] | None,
         body: bytes | None,
         headers: Mapping[str, str] | None,
-    ) -> tuple[Answer, float]:
-        """One attempt; also the seconds that the space asks to wait, 0 where it says nothing."""
-        if self._fatal is not None:
-            raise self._fatal
+    ) -> Received:
+        """One attempt."""
+        self._health.raise_if_given_up()
         self._limiter.acquire()
         all_headers = dict(headers or {})
         if body is not None:
             all_headers["Content-Type"] = PATCH_JSON if method == "PATCH" else MANAGEMENT_JSON
         with self._lock:
             self._requests += 1
-        started = time.perf_counter()
-        try:
-            with self._sessions.borrow() as session:
-                response = session.request(
-                    method,
-                    self._url(path),
-                    params=params,
-                    data=body,
-                    headers=all_headers,
-                    timeout=(
-                        min(_CONNECT_TIMEOUT_S, self.settings.timeout_s),
-                        self.settings.timeout_s,
-                    ),
-                    allow_redirects=False,
-                )
-                content = response.content
-        except requests.exceptions.RequestException as err:
-            answer = Answer(0, is_ambiguous=may_have_arrived(err), trouble=trouble_text(err))
-            self._log_request(method, path, params, answer, started)
-            return answer, 0.0
-        answer = Answer(
-            response.status_code,
-            parse_body(content),
-            response.headers.get("X-Contentful-Request-Id", ""),
-            is_ambiguous=response.status_code in _TRANSIENT,
+        return self._sessions.exchange(
+            Outgoing(
+                method,
+                self._url(path),
+                params,
+                all_headers,
+                body,
+                self.settings.timeout_s,
+                self.settings.max_seconds,
+            )
         )
-        self._log_request(method, path, params, answer, started)
-        return answer, wait_asked_for(response.headers)
 
     def _url(self, path: str) -> str:
         base = self.settings.cma_url.rstrip("/")
@@ -281,7 +271,7 @@ class SpaceClient:
         path: str,
         params: Mapping[str, str | int] | None,
         answer: Answer,
-        started: float,
+        duration_s: float,
     ) -> None:
         if self.log.isEnabledFor(logging.DEBUG):
             names = ",".join(params) if params else "-"
@@ -293,7 +283,7 @@ class SpaceClient:
                 answer.status,
                 "-" if answer.is_ok else answer.error_id,
                 answer.request_id or "-",
-                1000 * (time.perf_counter() - started),
+                1000 * duration_s,
             )
 
     def _check(self, method: str, path: str, answer: Answer, tolerate: Collection[int]) -> Answer:
@@ -301,14 +291,14 @@ class SpaceClient:
         if answer.status in tolerate:
             return answer
         if answer.status == 401:
-            raise self._give_up(
+            raise self._health.give_up(
                 f"The {self.space_text} does not accept the token (401 {answer.error_id}). Set "
                 "CONTENTFUL_MANAGEMENT_TOKEN to a valid Content Management API token.",
                 answer,
             )
         if answer.status == 403:
             said = f" It says: {answer.message}." if answer.message else ""
-            raise self._give_up(
+            raise self._health.give_up(
                 f"The {self.space_text} forbids {method} {path} (403 {answer.error_id}).{said} "
                 "Give the owner of CONTENTFUL_MANAGEMENT_TOKEN the permission, or use the token of "
                 "somebody who has it; a plan limit answers in the same way.",
@@ -316,14 +306,13 @@ class SpaceClient:
             )
         if answer.status == 404 and answer.error_id != "UnknownRoute":
             self._check_space(answer)
-        if answer.is_ok and answer.status != 204 and answer.body is None:
-            raise self._give_up(
-                f"{method} {path} at {host_of(self.settings.cma_url)} answered {answer.status} "
-                "without JSON: that is not a Content Management API. Check CONTENTFUL_CMA_URL.",
+        if answer.status == 407:
+            raise self._health.give_up(
+                "The proxy on the way to the space wants credentials (407). Correct HTTPS_PROXY.",
                 answer,
             )
         if 300 <= answer.status < 400:
-            raise self._give_up(
+            raise self._health.give_up(
                 f"{host_of(self.settings.cma_url)} redirects ({answer.status}); redirects are not "
                 "followed, to keep the token where it belongs. Correct CONTENTFUL_CMA_URL.",
                 answer,
@@ -351,26 +340,19 @@ class SpaceClient:
         ):
             # Tolerated statuses: the questions asked here must not ask themselves again.
             found = self.request("GET", path, tolerate=(403, 404))
+            if found.status == 404 and not found.is_from_api:
+                raise self._health.give_up(
+                    f"{host_of(self.settings.cma_url)} answers 404, and not as the Content "
+                    "Management API does. Check CONTENTFUL_CMA_URL.",
+                    found,
+                )
             if found.status == 404 and found.error_id != "UnknownRoute":
-                raise self._give_up(
+                raise self._health.give_up(
                     f"There is no {what} {value!r} at {host_of(self.settings.cma_url)} that this "
                     f"token may see (404). Correct {variable}, or CONTENTFUL_MANAGEMENT_TOKEN.",
                     found,
                 )
         self._is_space_known = True
-
-    def _count_failure(self, kind: str, answer: Answer) -> None:
-        with self._lock:
-            self._failures_in_a_row[kind] += 1
-            failures = self._failures_in_a_row[kind]
-        in_flight = self.settings.concurrency
-        if failures >= max(MAX_FAILURES_IN_A_ROW, _ROUNDS * MAX_ATTEMPTS * in_flight):
-            raise self._give_up(
-                f"The {self.space_text} failed {failures} times in a row to {kind} "
-                f"(last: {answer.error_id}). Start the run again once it is up; what was written "
-                "stays and is not written twice.",
-                answer,
-            )
 
     def _down_text(self, method: str, path: str, answer: Answer, failures: int) -> str:
         came_back = answer.trouble or f"{answer.status} {answer.error_id}"
@@ -380,21 +362,21 @@ class SpaceClient:
             "what was written stays and is not written twice."
         )
 
-    def _give_up(self, message: str, answer: Answer) -> SpaceError:
-        """The error that ends this client: every further request raises it too."""
-        error = SpaceError(
-            message,
-            status=answer.status or None,
-            error_id=answer.error_id,
-            request_id=answer.request_id,
-        )
-        with self._lock:
-            self._fatal = self._fatal or error
-        return error
 
-
-def _kind_of(method: str) -> str:
-    return "read" if method == "GET" else "write"
+def _read(method: str, received: Received, expects: Shape) -> Answer:
+    """What was received, and what it says about the fate of its request."""
+    status, body = received.status, parse_body(received.content)
+    is_success = 200 <= status < 300
+    is_sound = expects(body) if is_success else isinstance(body, Mapping)
+    return Answer(
+        status,
+        body,
+        received.headers.get("X-Contentful-Request-Id", ""),
+        fate_of(method, status, is_sound=is_sound, was_sent=received.was_sent),
+        describe_broken(received.content, body)
+        if is_success and not is_sound
+        else received.trouble,
+    )
 
 
 def raise_unexpected(client: SpaceClient, answer: Answer, doing: str) -> None:

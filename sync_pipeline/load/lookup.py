@@ -11,6 +11,7 @@ from sync_pipeline.errors import SpaceError, UsageError
 from sync_pipeline.load.client import SpaceClient, raise_unexpected
 from sync_pipeline.load.model_reader import read_content_type, suggest_content_type
 from sync_pipeline.load.paging import read_entries
+from sync_pipeline.load.shapes import is_content_type
 from sync_pipeline.model import ContentType
 
 _ORDERABLE = frozenset({"Symbol", "Integer", "Number", "Date", "Boolean"})
@@ -81,7 +82,9 @@ class SpaceLookup:
             known = self._content_types.get(content_type_id)
             if known is not None:
                 return known
-            answer = self._client.request("GET", f"/content_types/{content_type_id}")
+            answer = self._client.request(
+                "GET", f"/content_types/{content_type_id}", expects=is_content_type
+            )
             if answer.status == 404:
                 raise UsageError(
                     f"There is no content type {content_type_id!r} in the "

@@ -8,6 +8,7 @@ from typing import Any
 from sync_pipeline.errors import UsageError
 from sync_pipeline.load.answer import Answer
 from sync_pipeline.load.client import SpaceClient, raise_unexpected
+from sync_pipeline.load.shapes import Shape, collection_of, is_content_type, is_locale
 from sync_pipeline.model import ContentType, Field, Locale, TargetModel
 from sync_pipeline.suggestions import nearest
 
@@ -21,7 +22,7 @@ def fetch_target_model(client: SpaceClient, content_type_id: str) -> TargetModel
         UsageError: There is no such content type, or it is not activated; says which there are.
         SpaceError: The space refuses us or cannot be reached.
     """
-    answer = client.request("GET", f"/content_types/{content_type_id}")
+    answer = client.request("GET", f"/content_types/{content_type_id}", expects=is_content_type)
     if answer.status == 404:
         raise _unknown_content_type(client, content_type_id)
     if not answer.is_ok:
@@ -44,7 +45,9 @@ def read_content_type(body: Mapping[str, Any]) -> ContentType:
 
 def fetch_content_types(client: SpaceClient) -> Iterator[Mapping[str, Any]]:
     """The JSON of all content types of the environment."""
-    yield from _fetch_collection(client, "/content_types", "Listing the content types")
+    yield from _fetch_collection(
+        client, "/content_types", "Listing the content types", is_content_type
+    )
 
 
 def suggest_content_type(client: SpaceClient, content_type_id: str) -> str:
@@ -81,7 +84,10 @@ def _activated(client: SpaceClient, content_type_id: str, answer: Answer) -> Con
     if sys.get("version", 0) > published + 1:
         # Edited since: the collection of activated types has the older, valid state.
         for activated in _fetch_collection(
-            client, "/public/content_types", "Reading the activated content types"
+            client,
+            "/public/content_types",
+            "Reading the activated content types",
+            is_content_type,
         ):
             if activated["sys"]["id"] == content_type_id:
                 client.log.warning(
@@ -106,22 +112,29 @@ def fetch_locales(client: SpaceClient) -> tuple[Locale, ...]:
             fallback_code=body.get("fallbackCode"),
             optional=bool(body.get("optional")),
         )
-        for body in _fetch_collection(client, "/locales", "Reading the locales")
+        for body in _fetch_collection(client, "/locales", "Reading the locales", is_locale)
     )
 
 
-def _fetch_collection(client: SpaceClient, path: str, doing: str) -> Iterator[Mapping[str, Any]]:
+def _fetch_collection(
+    client: SpaceClient, path: str, doing: str, item: Shape
+) -> Iterator[Mapping[str, Any]]:
     skip = 0
     while True:
-        answer = client.request("GET", path, params={"limit": _PAGE_LIMIT, "skip": skip})
+        answer = client.request(
+            "GET",
+            path,
+            params={"limit": _PAGE_LIMIT, "skip": skip},
+            expects=collection_of(item, skip=skip),
+        )
         if answer.status == 404 and path.startswith("/public/"):
             return  # compatible servers may lack it
         if not answer.is_ok:
             raise_unexpected(client, answer, doing)
-        items = answer.mapping.get("items") or []
+        items = answer.mapping["items"]
         yield from items
         skip += len(items)
-        if not items or skip >= int(answer.mapping.get("total", 0)):
+        if not items or skip >= int(answer.mapping["total"]):
             return
 
 

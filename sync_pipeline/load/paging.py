@@ -15,6 +15,7 @@ from urllib.parse import quote
 from sync_pipeline.errors import SpaceError
 from sync_pipeline.load.answer import Answer
 from sync_pipeline.load.client import SpaceClient, raise_unexpected
+from sync_pipeline.load.shapes import collection_of, is_entry
 
 #: Entries a page; the API's maximum.
 PAGE_LIMIT = 1000
@@ -57,14 +58,20 @@ def read_entry_pages(
     start = position = shifts = 0
     last_total: int | None = None
     while True:
-        answer = client.request("GET", "/entries", params={**params, "skip": start, "limit": limit})
+        answer = client.request(
+            "GET",
+            "/entries",
+            params={**params, "skip": start, "limit": limit},
+            # An empty page further on is what the end looks like when entries were deleted.
+            expects=collection_of(is_entry, skip=start, may_be_empty=start > 0),
+        )
         if limit > 1 and is_too_big(answer):
             limit = max(1, limit // 2)
             continue
         if not answer.is_ok:
             raise_unexpected(client, answer, "Reading entries")
-        items = tuple(answer.mapping.get("items") or ())
-        total = int(answer.mapping.get("total", len(items)))
+        items = tuple(answer.mapping["items"])
+        total = int(answer.mapping["total"])
         # Pages of a single entry, one of many megabytes, have no room for an overlap.
         is_overlapping = start < position or not items
         if start and is_overlapping and not (items and is_seen(str(items[0]["sys"]["id"]))):

@@ -2,10 +2,13 @@
 
 ::
 
-    plan ─► send ─┬─ 2xx ───────────────────────────► done
-      ▲           ├─ 409, 404, reset, timeout, 5xx ─► GET by id ─► plan again
-      │           └─ other 4xx ─────────────────────► this entry failed
+    plan ─► send ─┬─ 2xx that shows the entry ──────► done
+      ▲           ├─ 409, 404, ambiguous ───────────► GET by id ─► plan again
+      │           └─ other 4xx of the API ──────────► this entry failed
       └───────────────────────────────────────────────────┘
+
+What is ambiguous stands in `load.fate`. The note on a write of unknown fate stays in the ledger, so
+that a later run finds the entry to be ours.
 """
 
 from __future__ import annotations
@@ -16,10 +19,12 @@ from dataclasses import dataclass, replace
 from sync_pipeline.load.answer import Answer, describe_error
 from sync_pipeline.load.client import SpaceClient
 from sync_pipeline.load.diff import Change, is_blank
+from sync_pipeline.load.fate import is_refusal
 from sync_pipeline.load.ledger import Ledger, PendingPublish
 from sync_pipeline.load.outcome import Action
 from sync_pipeline.load.ownership import is_ours_to_publish
 from sync_pipeline.load.plan import Create, ExistingEntry, Patch, Plan, Refused, Unchanged, plan
+from sync_pipeline.load.shapes import entry_of
 from sync_pipeline.load.target_index import read_existing
 from sync_pipeline.model import DeadLetter, DesiredEntry, TargetModel, field_value
 
@@ -27,6 +32,8 @@ from sync_pipeline.model import DeadLetter, DesiredEntry, TargetModel, field_val
 MAX_CONFLICTS = 10
 #: Times that the fate of a write may be unknown before this entry is given up.
 MAX_UNKNOWN = 10
+#: The same where a proxy refuses it, which most likely means what it says.
+MAX_REFUSED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +116,14 @@ class Writer:
         sent: Action | None = None
         changes = job.plan.changes
         conflicts = unknown = 0
+
+        def failed(written: Written) -> Written:
+            # What was sent before, and never read back, may have been done all the same.
+            return replace(written, is_certain=unknown == 0)
+
         while not isinstance(step, Unchanged):
             if isinstance(step, Refused):
-                return self._failed(job, step.entry_id, step.error_id, step.reason)
+                return failed(self._failed(job, step.entry_id, step.error_id, step.reason))
             try:
                 answer = self._send(step)
             except ValueError:
@@ -130,15 +142,15 @@ class Writer:
                 noted = self.note(step, is_confirmed=True, version=existing.version)
             elif answer.is_ambiguous:
                 unknown += 1
-                if unknown >= MAX_UNKNOWN:
-                    return replace(self._refused(job, step.entry_id, answer), is_certain=False)
+                if unknown >= (MAX_REFUSED if is_refusal(answer.status) else MAX_UNKNOWN):
+                    return failed(self._refused(job, step.entry_id, answer))
                 noted = self.note(step) if is_ours else None
                 # If it turns out to have arrived, be it later, the change was ours.
                 sent = sent or ("created" if isinstance(step, Create) else "updated")
                 self.client.back_off(unknown - 1)
                 problem, existing = self._read_back(step.entry_id)
                 if problem:
-                    return self._failed(job, step.entry_id, "EntryIdTaken", problem)
+                    return failed(self._failed(job, step.entry_id, "EntryIdTaken", problem))
             elif answer.status == 409 or (answer.status == 404 and isinstance(step, Patch)):
                 conflicts += 1
                 if conflicts >= MAX_CONFLICTS:
@@ -151,9 +163,9 @@ class Writer:
                     )
                 problem, existing = self._read_back(step.entry_id)
                 if problem:
-                    return self._failed(job, step.entry_id, "EntryIdTaken", problem)
+                    return failed(self._failed(job, step.entry_id, "EntryIdTaken", problem))
             else:
-                return self._refused(job, step.entry_id, answer)
+                return failed(self._refused(job, step.entry_id, answer))
             step = plan(job.desired, existing, self.target)
             is_ours = self.is_ours(
                 existing, noted, job.desired, is_unchanged=isinstance(step, Unchanged)
@@ -178,17 +190,19 @@ class Writer:
                 path,
                 json={"fields": step.fields},
                 headers={"X-Contentful-Content-Type": self.target.content_type.id},
+                expects=entry_of(step.entry_id),
             )
         return self.client.request(
             "PATCH",
             path,
             json=list(step.operations),
             headers={"X-Contentful-Version": str(step.version)},
+            expects=entry_of(step.entry_id, above=step.version),
         )
 
     def _read_back(self, entry_id: str) -> tuple[str, ExistingEntry | None]:
         """The entry as it is now; or why the id cannot be used."""
-        answer = self.client.request("GET", f"/entries/{entry_id}")
+        answer = self.client.request("GET", f"/entries/{entry_id}", expects=entry_of(entry_id))
         if answer.status == 404:
             return "", None
         sys = answer.mapping.get("sys") or {}

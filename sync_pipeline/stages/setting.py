@@ -98,6 +98,7 @@ def open_client(setting: Setting) -> Iterator[SpaceClient]:
         environment_id=environment.environment_id,
         cma_url=environment.cma_url,
         rate_limit=environment.rate_limit,
+        max_seconds=environment.max_seconds,
         concurrency=setting.options.concurrency,
     )
     with SpaceClient(settings, log=setting.log) as client:

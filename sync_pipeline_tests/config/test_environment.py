@@ -35,7 +35,7 @@ def test_blank_variables_count_as_not_set() -> None:
     names = [
         "CONTENTFUL_MANAGEMENT_TOKEN", "CONTENTFUL_SPACE_ID", "CONTENTFUL_ENVIRONMENT_ID",
         "CONTENTFUL_CMA_URL", "CONTENTFUL_UPLOAD_URL", "CONTENTFUL_RATE_LIMIT",
-        "SYNC_CONFIGS_DIR", "SYNC_STORAGE_DIR", "SYNC_MAX_MEMORY_MB", "DAGSTER_HOME",
+        "CONTENTFUL_MAX_SECONDS", "SYNC_CONFIGS_DIR", "SYNC_STORAGE_DIR", "SYNC_MAX_MEMORY_MB", "DAGSTER_HOME",
     ]  # fmt: skip
     assert read(**dict.fromkeys(names, " ")) == read()
 
@@ -48,6 +48,7 @@ def test_every_variable_is_read() -> None:
         CONTENTFUL_CMA_URL="https://api.eu.contentful.com/",
         CONTENTFUL_UPLOAD_URL="http://127.0.0.1:8000/upload",
         CONTENTFUL_RATE_LIMIT="0",
+        CONTENTFUL_MAX_SECONDS="7.5",
         SYNC_CONFIGS_DIR="/etc/syncs",
         SYNC_STORAGE_DIR="var/spool",
         SYNC_MAX_MEMORY_MB="500",
@@ -59,6 +60,7 @@ def test_every_variable_is_read() -> None:
     assert environment.cma_url == "https://api.eu.contentful.com"
     assert environment.upload_url == "http://127.0.0.1:8000/upload"
     assert environment.rate_limit == 0
+    assert environment.max_seconds == 7.5
     assert environment.configs_dir == Path("/etc/syncs")
     assert environment.storage_dir == PROJECT / "var/spool"
     assert environment.max_memory_mb == 500
@@ -101,6 +103,10 @@ def test_an_environment_shows_no_secret() -> None:
         ("CONTENTFUL_RATE_LIMIT", "-1", "a number of requests per second"),
         ("CONTENTFUL_RATE_LIMIT", "nan", "a number of requests per second"),
         ("CONTENTFUL_RATE_LIMIT", "inf", "0 for no limit"),
+        ("CONTENTFUL_MAX_SECONDS", "0", "above 0, such as 120"),
+        ("CONTENTFUL_MAX_SECONDS", "-3", "a number of seconds"),
+        ("CONTENTFUL_MAX_SECONDS", "2m", "a number of seconds"),
+        ("CONTENTFUL_MAX_SECONDS", "inf", "a number of seconds"),
         ("SYNC_MAX_MEMORY_MB", "0", "a whole number of megabytes"),
         ("SYNC_MAX_MEMORY_MB", "1.5", "a whole number of megabytes"),
         ("SYNC_MAX_MEMORY_MB", "2GB", "unset it for no bound"),

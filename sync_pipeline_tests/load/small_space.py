@@ -56,6 +56,10 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     #: None: an error body; else these bytes.
     raw: bytes | None = None
+    #: Makes what is sent of the answer that the request deserves; then status 0 is that answer's.
+    mangle: Callable[[bytes], bytes] | None = None
+    #: The connection ends in the middle of the body.
+    is_cut: bool = False
 
 
 class SpaceState:
@@ -391,23 +395,31 @@ class _Handler(BaseHTTPRequestHandler):
                 state.meanwhile(request)
                 status, body = state.answer(request)
                 payload = json.dumps(body).encode()
-        if fault is not None and fault.status == 0:
+        if fault is not None and fault.status == 0 and fault.mangle is None:
             # A reset instead of an orderly end, as a proxy that dies would give.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close_connection = True
             self.connection.close()
             return
         headers = {"X-Contentful-Request-Id": f"req-{len(state.requests)}"}
-        if fault is not None:
+        if fault is not None and fault.mangle is not None:
+            assert fault.after, "there is an answer to be mangled only to what was carried out"
+            status, payload = fault.status or status, fault.mangle(payload)
+        elif fault is not None:
             status, headers = fault.status, {**headers, **fault.headers}
             payload = (
                 fault.raw if fault.raw is not None else json.dumps(error(fault.error_id)).encode()
             )
+        if status in {204, 304}:
+            payload = b""
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(payload)))
         self.end_headers()
+        if fault is not None and fault.is_cut:
+            self.close_connection = True
+            payload = payload[: len(payload) // 2]
         self.wfile.write(payload)
 
     do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815

@@ -5,6 +5,8 @@ import logging
 import socket
 import ssl
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from requests.exceptions import SSLError
 from urllib3.exceptions import MaxRetryError
 
 from sync_pipeline.errors import EnvironmentVariableError, SpaceError
+from sync_pipeline.load import connections
 from sync_pipeline.load.client import (
     MAX_ATTEMPTS,
     SpaceClient,
@@ -186,7 +189,6 @@ def test_a_limit_that_never_ends_stops_the_run(remote) -> None:
         ),
         pytest.param(403, None, "403 HTTP 403", id="403 of a proxy"),
         pytest.param(301, None, "CONTENTFUL_CMA_URL", id="redirect"),
-        pytest.param(200, "<html>", "CONTENTFUL_CMA_URL", id="HTML"),
     ],
 )  # fmt: skip
 def test_what_concerns_the_whole_run_stops_it_at_once(
@@ -347,6 +349,65 @@ def test_a_timeout_makes_a_write_ambiguous(fake_time: FakeTime) -> None:
         with SpaceClient(settings_for(url, timeout_s=0.05), sleep=fake_time.sleep) as client:
             answer = patch(client)
     assert (answer.is_ambiguous, answer.message) == (True, "timeout")
+
+
+DRIPS = {
+    "status line": (b"HTTP/1.1 200", b" "),
+    "headers": (b"HTTP/1.1 200 OK\r\nX-A: ", b"a"),
+    "body": (b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b" "),
+    "body of a refusal": (b"HTTP/1.1 422 No\r\nContent-Length: 9999\r\n\r\n", b" "),
+}
+
+
+@contextmanager
+def dripping_server(before: bytes, drop: bytes) -> Iterator[str]:
+    """Answers each request with drops, until the client hangs up."""
+    ended = threading.Event()
+
+    def drip(conn: socket.socket) -> None:
+        with conn, suppress(OSError):
+            conn.recv(65536)
+            conn.sendall(before)
+            while not ended.wait(0.01):
+                conn.sendall(drop)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=(listener.accept()[0],)).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        acceptor = threading.Thread(target=accept)
+        acceptor.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        ended.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        acceptor.join()
+
+
+@pytest.mark.parametrize("kind", DRIPS)
+def test_a_space_that_drips_holds_nobody_for_ever(fake_time: FakeTime, kind: str) -> None:
+    with dripping_server(*DRIPS[kind]) as url:
+        settings = settings_for(url, max_seconds=0.1)
+        with SpaceClient(settings, sleep=fake_time.sleep) as client:
+            answer = patch(client)
+            assert answer.is_ambiguous
+            assert answer.message == "not answered in full within 0.1 s"
+            with pytest.raises(SpaceError, match=r"not answered in full within 0\.1 s"):
+                read(client)
+            assert client.requests == 1 + 3, "each of them may cost minutes"
+
+
+def test_an_answer_without_end_is_left(
+    client: SpaceClient, space: SpaceState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MAX_ANSWER_BYTES", 10_000)
+    monkeypatch.setattr(connections, "_READ_BYTES", 1_000)
+    space.add_entry("e1", {})
+    space.faults = lambda _: Fault(200, raw=b" " * 20_000) if len(space.requests) == 1 else None
+    assert read(client).is_ok
+    space.faults = lambda _: Fault(200, raw=b" " * 20_000)
+    assert patch(client).message == "an answer of more than 10,000 bytes"
 
 
 def test_a_space_that_takes_no_writes_counts_as_down_though_it_answers_reads(

@@ -1,0 +1,219 @@
+"""Requests whose fate is not known, one at a time and many: each entry is written and published
+once, in this run or in the next.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sync_pipeline.errors import SpaceError
+from sync_pipeline.load.client import SpaceClient
+from sync_pipeline.load.outcome import Outcome
+from sync_pipeline.load.plan import derive_entry_id
+from sync_pipeline.model import DesiredEntry
+from sync_pipeline_tests.load.broken_answers import BROKEN, UNKNOWN_STATUSES
+from sync_pipeline_tests.load.conftest import Sync, products
+from sync_pipeline_tests.load.small_space import Fault, Request, SpaceState
+
+HTML = b"<html>Just a moment</html>"
+
+
+def fault_of(kind: str, *, after: bool) -> Fault:
+    """A broken 2xx, or a status with an error of the API, HTML or nothing in its body."""
+    if kind in BROKEN:
+        if after:
+            return Fault(after=True, mangle=BROKEN[kind])
+        return Fault(200, raw=BROKEN[kind](b'{"sys":{"id":"another","version":1}}'))
+    status, _, body = kind.partition(" ")
+    raw = {"error": None, "HTML": HTML, "empty": b""}[body]
+    return Fault(int(status), after=after, raw=raw)
+
+
+KINDS = [
+    *BROKEN,
+    *(f"{status} error" for status in UNKNOWN_STATUSES),
+    *(f"{status} {body}" for status in (408, 502, 524) for body in ("HTML", "empty")),
+    # Refusals that are no word of the API.
+    *(f"{status} {body}" for status in (400, 404, 409, 422) for body in ("HTML", "empty")),
+]
+
+
+def is_create(request: Request) -> bool:
+    return request.method == "PUT" and not request.path.endswith("/published")
+
+
+def is_patch(request: Request) -> bool:
+    return request.method == "PATCH"
+
+
+def is_publish(request: Request) -> bool:
+    return request.path.endswith("/published")
+
+
+def is_bulk_start(request: Request) -> bool:
+    return request.method == "POST"
+
+
+def is_poll(request: Request) -> bool:
+    return "/bulk_actions/actions/" in request.path
+
+
+def once(fault: Fault, chosen: Callable[[Request], bool]) -> Callable[[Request], Fault | None]:
+    done: list[Request] = []
+
+    def fail(request: Request) -> Fault | None:
+        if done or not chosen(request):
+            return None
+        done.append(request)
+        return fault
+
+    fail.done = done  # type: ignore[attr-defined]
+    return fail
+
+
+def assert_undisturbed(space: SpaceState, entries: list[DesiredEntry], version: int) -> None:
+    """As if nothing had gone wrong: each entry as desired, published, and written once."""
+    assert {
+        entry_id: (entry["fields"], space.is_published(entry_id), entry["sys"]["version"])
+        for entry_id, entry in space.entries.items()
+    } == {derive_entry_id("product", e.key): (dict(e.fields), True, version) for e in entries}
+
+
+def assert_settled(sync: Sync, space: SpaceState, entries: list[DesiredEntry]) -> None:
+    """Nothing is left to be done, and nothing is remembered."""
+    assert sync.ledger.all_pending() == ()
+    space.faults = lambda _: None
+    space.requests.clear()
+    assert {outcome.action for outcome in sync.run(entries)} == {"unchanged"}
+    assert space.writes == []
+
+
+def actions(outcomes: list[Outcome]) -> Counter[str]:
+    return Counter(outcome.action for outcome in outcomes)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["not done", "done"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("chosen", [is_create, is_patch])
+def test_a_write_of_unknown_outcome_is_found_out_and_published(
+    sync: Sync, space: SpaceState, kind: str, chosen: Any, *, after: bool
+) -> None:
+    if chosen is is_patch:
+        sync.run(products(3))
+    entries = products(3, " changed")
+    index = sync.index()
+    space.faults = once(fault_of(kind, after=after), chosen)
+    outcomes = sync.run(entries, index=index)
+    assert len(space.faults.done) == 1  # type: ignore[attr-defined]
+    assert actions(outcomes) == {"updated" if chosen is is_patch else "created": 3}
+    assert all(outcome.published for outcome in outcomes)
+    assert_undisturbed(space, entries, 4 if chosen is is_patch else 2)
+    assert_settled(sync, space, entries)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("chosen", [is_create, is_patch])
+def test_a_run_that_dies_before_it_has_read_back_is_made_good_by_the_next(
+    sync: Sync, space: SpaceState, kind: str, chosen: Any
+) -> None:
+    if chosen is is_patch:
+        sync.run(products(3))
+    entries = products(3, " changed")
+    index = sync.index()
+    first = once(fault_of(kind, after=True), chosen)
+
+    def fail(request: Request) -> Fault | None:
+        return first(request) or (Fault(401) if first.done else None)  # type: ignore[attr-defined]
+
+    space.faults = fail
+    with pytest.raises(SpaceError, match="CONTENTFUL_MANAGEMENT_TOKEN"):
+        sync.run(entries, index=index)
+    space.faults = lambda _: None
+    with SpaceClient(sync.client.settings, sleep=sync.client.sleep) as fresh:
+        sync.client = fresh
+        outcomes = sync.run(entries)
+        assert all(outcome.published for outcome in outcomes)
+        assert_undisturbed(space, entries, 4 if chosen is is_patch else 2)
+        assert_settled(sync, space, entries)
+
+
+@pytest.mark.parametrize("kind", ["524 error", "408 error", "empty", "HTML", "404 HTML"])
+@pytest.mark.parametrize("chosen", [is_create, is_patch])
+def test_an_entry_that_is_given_up_while_its_fate_is_unknown_is_still_ours(
+    sync: Sync, space: SpaceState, kind: str, chosen: Any
+) -> None:
+    """The write is carried out at last, and nothing about this entry can be read any more."""
+    if chosen is is_patch:
+        sync.run(products(3))
+    entries = products(3, " changed")
+    index = sync.index()
+    victim = derive_entry_id("product", entries[1].key)
+    done: list[Request] = []
+
+    def fail(request: Request) -> Fault | None:
+        if victim not in request.path:
+            return None
+        if chosen(request):
+            done.append(request)
+            return fault_of(kind, after=True)
+        return Fault(400) if done else None
+
+    space.faults = fail
+    outcomes = sync.run(entries, index=index)
+    assert actions(outcomes)["failed"] == 1
+    assert len(sync.ledger.all_pending()) == 1, "a note until the entry was read back"
+    space.faults = lambda _: None
+    outcomes = sync.run(entries)
+    assert [outcome.published for outcome in outcomes] == [False, True, False]
+    assert_undisturbed(space, entries, 4 if chosen is is_patch else 2)
+    assert_settled(sync, space, entries)
+
+
+@pytest.mark.parametrize("status", [406, 415])
+def test_a_proxy_that_refuses_an_entry_for_good_is_not_asked_ten_times(
+    sync: Sync, space: SpaceState, status: int
+) -> None:
+    index = sync.index()
+    victim = derive_entry_id("product", products(2)[1].key)
+    space.faults = lambda r: (
+        Fault(status, raw=b"<html>blocked</html>") if r.is_write and victim in r.path else None
+    )
+    space.requests.clear()
+    outcomes = sync.run(products(2), index=index)
+    assert actions(outcomes) == {"created": 1, "failed": 1}
+    letter = outcomes[1].dead_letter
+    assert letter is not None
+    assert letter.error_id == f"HTTP {status}"
+    assert sum(victim in request.path for request in space.requests) <= 6
+
+
+@pytest.mark.parametrize("rate", [0.03, 0.08])
+@pytest.mark.parametrize("seed", range(4))
+def test_runs_end_and_leave_the_undisturbed_space_though_answers_are_broken(
+    sync: Sync, space: SpaceState, rate: float, seed: int
+) -> None:
+    dice = random.Random(f"{rate} {seed}")
+    broken: Counter[str] = Counter()
+
+    def fail(_: Request) -> Fault | None:
+        if dice.random() >= rate:
+            return None
+        kind = dice.choice(KINDS)
+        after = dice.random() < 0.7
+        broken["after" if after else "before"] += 1
+        return fault_of(kind, after=after)
+
+    space.faults = fail
+    for version, suffix in ((2, ""), (4, " changed"), (6, " again")):
+        entries = products(150, suffix)
+        outcomes = sync.run(entries)
+        assert [outcome.dead_letter for outcome in outcomes if outcome.dead_letter] == []
+        assert all(outcome.published for outcome in outcomes)
+        assert_undisturbed(space, entries, version)
+    assert broken["after"] > 5
+    assert_settled(sync, space, entries)

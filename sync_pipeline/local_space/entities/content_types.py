@@ -13,11 +13,12 @@ from sync_pipeline.local_space.api_error import (
     validation_error,
     version_mismatch,
 )
-from sync_pipeline.local_space.checks.definitions import (
+from sync_pipeline.local_space.checks.definition_checks import (
     check_definition,
     check_removed_fields,
     normalize_definition,
 )
+from sync_pipeline.local_space.checks.definitions import RESOURCE_ID
 from sync_pipeline.local_space.checks.saving import body_object
 from sync_pipeline.local_space.entities.editor_interfaces import follow_activation
 from sync_pipeline.local_space.queries.collections import Parameters

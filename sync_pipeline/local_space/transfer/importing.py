@@ -23,7 +23,7 @@ import orjson
 
 from sync_pipeline.errors import UsageError
 from sync_pipeline.local_space.api_error import ApiError
-from sync_pipeline.local_space.checks.definitions import normalize_definition
+from sync_pipeline.local_space.checks.definition_checks import normalize_definition
 from sync_pipeline.local_space.entities.content_types import (
     activate,
     find_content_type,

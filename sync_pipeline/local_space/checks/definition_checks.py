@@ -10,6 +10,7 @@ import regress
 
 from sync_pipeline.local_space.api_error import Detail, bad_request, validation_error
 from sync_pipeline.local_space.checks.definitions import compile_pattern, is_date
+from sync_pipeline.local_space.checks.saving import is_link
 
 _FIELD_ID = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}\Z")
 _FIELD_TYPES = (
@@ -110,6 +111,39 @@ def _rule_errors(name: str, rule: Any, path: list[Any]) -> list[Detail]:
     return []
 
 
+def _metadata_errors(metadata: Any) -> list[Detail]:
+    """Annotations of the type and its fields, and the taxonomy that entries must come from."""
+    if metadata is None:
+        return []
+    if not isinstance(metadata, Mapping):
+        return [_type_error("Object", metadata, ["metadata"])]
+    annotations = metadata.get("annotations") or {}
+    if not isinstance(annotations, Mapping):
+        return [_type_error("Object", annotations, ["metadata", "annotations"])]
+    by_field = annotations.get("ContentTypeField") or {}
+    if not isinstance(by_field, Mapping):
+        return [_type_error("Object", by_field, ["metadata", "annotations", "ContentTypeField"])]
+    lists: list[tuple[list[Any], Any, Sequence[str]]] = [
+        (["annotations", "ContentType"], annotations.get("ContentType"), ("Annotation",)),
+        (["taxonomy"], metadata.get("taxonomy"), ("TaxonomyConcept", "TaxonomyConceptScheme")),
+    ]
+    for field_id, links in by_field.items():
+        lists.append((["annotations", "ContentTypeField", field_id], links, ("Annotation",)))
+    errors: list[Detail] = []
+    for path, links, link_types in lists:
+        if links is None:
+            continue
+        if not isinstance(links, list):
+            errors.append(_type_error("Array", links, ["metadata", *path]))
+            continue
+        errors += [
+            _type_error("Link", link, ["metadata", *path, index])
+            for index, link in enumerate(links)
+            if not is_link(link, link_types)
+        ]
+    return errors
+
+
 def _link_errors(raw: Mapping[str, Any], path: list[Any]) -> list[Detail]:
     if raw.get("type") != "Link" or raw.get("linkType") in _LINK_TYPES:
         return []
@@ -152,6 +186,10 @@ def check_definition(body: Mapping[str, Any]) -> None:
         raise validation_error([_type_error("Array", fields, ["fields"])])
     for index, raw in enumerate(fields):
         errors += _field_errors(raw, ["fields", index])
+    description = body.get("description")
+    if not isinstance(description, (str, type(None))):
+        errors.append(_type_error("String", description, ["description"]))
+    errors += _metadata_errors(body.get("metadata"))
     if errors:
         raise validation_error(errors)
     kept = [raw for raw in fields if not raw.get("deleted")]
@@ -199,7 +237,7 @@ def check_removed_fields(body: Mapping[str, Any], published: Mapping[str, Any] |
 
 def normalize_definition(body: Mapping[str, Any]) -> dict[str, Any]:
     """The body as the service returns it: every flag written out, deleted fields gone."""
-    return {
+    answer = {
         "displayField": body.get("displayField"),
         "name": body["name"],
         "description": body.get("description", ""),
@@ -207,6 +245,9 @@ def normalize_definition(body: Mapping[str, Any]) -> dict[str, Any]:
             _normalize_field(raw) for raw in body.get("fields", []) if not raw.get("deleted")
         ],
     }
+    if body.get("metadata") is not None:
+        answer["metadata"] = body["metadata"]
+    return answer
 
 
 def _normalize_field(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -237,7 +237,8 @@ def _import_content_types(scope: Scope, path: Path) -> int:
         body = {
             "name": item.get("name") or type_id,
             "displayField": item.get("displayField"),
-            "description": item.get("description") or "",
+            "description": item.get("description", ""),
+            "metadata": item.get("metadata"),
             "fields": [
                 {**field, "name": field.get("name") or field.get("id")}
                 for field in item.get("fields", [])

@@ -50,8 +50,10 @@ def _field_errors(raw: Any, path: list[Any]) -> list[Detail]:
             errors.append(_type_error("String", raw[key], [*path, key]))
     if errors:
         return errors
-    if not _FIELD_ID.match(raw["id"]):
-        errors.append({"name": "regexp", "path": [*path, "id"], "value": raw["id"]})
+    for key in ("id", "newId"):
+        value = raw.get(key)
+        if value is not None and not (isinstance(value, str) and _FIELD_ID.match(value)):
+            errors.append({"name": "regexp", "path": [*path, key], "value": value})
     if raw["type"] not in _FIELD_TYPES:
         errors.append(_in_error(_FIELD_TYPES, raw["type"], [*path, "type"]))
     errors += _link_errors(raw, path)
@@ -193,7 +195,7 @@ def check_definition(body: Mapping[str, Any]) -> None:
     if errors:
         raise validation_error(errors)
     kept = [raw for raw in fields if not raw.get("deleted")]
-    ids = [raw["id"] for raw in kept]
+    ids = [raw.get("newId") or raw["id"] for raw in kept]
     errors += [
         {"name": "uniqueFieldIds", "path": ["fields", index, "id"], "value": field_id}
         for index, field_id in enumerate(ids)
@@ -209,21 +211,33 @@ def check_definition(body: Mapping[str, Any]) -> None:
             }
         )
     display_field = body.get("displayField")
-    if display_field is not None and display_field not in ids:
+    known = {*ids, *(raw["id"] for raw in kept)}
+    if display_field is not None and display_field not in known:
         errors.append({"name": "unknown", "path": ["displayField"], "value": display_field})
     if errors:
         raise validation_error(errors)
 
 
-def check_removed_fields(body: Mapping[str, Any], published: Mapping[str, Any] | None) -> None:
+def check_removed_fields(
+    body: Mapping[str, Any], published: Mapping[str, Any] | None, renames: Mapping[str, str]
+) -> None:
     """A field may go, or change its type, only after it was omitted and the type activated.
+
+    Args:
+        body: A checked content type body.
+        published: The active definition, None where there is none.
+        renames: Id of a field in `body` -> its id in `published`, where they differ.
 
     Raises:
         ApiError: 400 with the service's text.
     """
     if published is None:
         return
-    kept = {raw["id"]: raw for raw in body.get("fields", []) if not raw.get("deleted")}
+    kept = {
+        renames.get(raw["id"], raw["id"]): raw
+        for raw in body.get("fields", [])
+        if not raw.get("deleted")
+    }
     for raw in published["fields"]:
         successor = kept.get(raw["id"])
         if successor is None and not raw["omitted"]:

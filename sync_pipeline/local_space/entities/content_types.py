@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
@@ -18,12 +20,17 @@ from sync_pipeline.local_space.checks.definition_checks import (
     check_removed_fields,
     normalize_definition,
 )
-from sync_pipeline.local_space.checks.definitions import RESOURCE_ID
+from sync_pipeline.local_space.checks.field_renames import (
+    RENAMES,
+    field_changes,
+    follow_renames,
+)
 from sync_pipeline.local_space.checks.saving import body_object
 from sync_pipeline.local_space.entities.editor_interfaces import follow_activation
 from sync_pipeline.local_space.queries.collections import Parameters
 from sync_pipeline.local_space.queries.paging import page
 from sync_pipeline.local_space.store.database import transaction
+from sync_pipeline.local_space.store.rewriting import Fields, rewrite_fields
 from sync_pipeline.local_space.store.store import USER_ID, Scope, link
 from sync_pipeline.model import RESOURCE_ID
 
@@ -109,7 +116,9 @@ def render_content_type(
         f"/environments/{scope.environment_id}/content_types/{row.id}"
     )
     text = row.published_definition if published else row.definition
-    return {"sys": sys, **orjson.loads(text or row.definition)}
+    definition = orjson.loads(text or row.definition)
+    definition.pop(RENAMES, None)
+    return {"sys": sys, **definition}
 
 
 def list_content_types(
@@ -145,8 +154,12 @@ def put_content_type(
         if row is not None and version != row.version:
             raise version_mismatch()
         check_definition(content)
-        check_removed_fields(content, None if row is None else row.published)
-        definition = orjson.dumps(normalize_definition(content)).decode()
+        published = None if row is None else row.published
+        draft = {} if row is None else orjson.loads(row.definition)
+        content, renames = follow_renames(content, published, draft)
+        check_removed_fields(content, published, renames)
+        normal = normalize_definition(content)
+        definition = orjson.dumps({**normal, RENAMES: renames} if renames else normal).decode()
         now = scope.store.now()
         if row is None:
             scope.store.execute(
@@ -170,16 +183,27 @@ def activate(scope: Scope, type_id: str, version: int | None) -> ContentTypeRow:
         if version != row.version:
             raise version_mismatch()
         now = scope.store.now()
+        draft = orjson.loads(row.definition)
+        changes = field_changes(row.published, draft)
+        draft.pop(RENAMES, None)
+        definition = orjson.dumps(draft).decode()
         scope.store.execute(
-            "UPDATE content_types SET published_definition = definition, "
+            "UPDATE content_types SET definition = ?, published_definition = ?, "
             "published_version = version, version = version + 1, "
             "published_counter = published_counter + 1, published_at = ?, updated_at = ?, "
             "first_published_at = coalesce(first_published_at, ?) WHERE env = ? AND id = ?",
-            (now, now, now, scope.env, type_id),
+            (definition, definition, now, now, now, scope.env, type_id),
         )
-        follow_activation(scope, type_id, row.published_definition, row.definition)
+        if changes:
+            rewrite_fields(scope, list(changes), partial(_moved_fields, changes), type_id)
+        follow_activation(scope, type_id, row.published_definition, definition, changes)
         scope.store.forget()
         return read_content_type(scope, type_id)
+
+
+def _moved_fields(changes: Mapping[str, str | None], fields: Fields) -> Fields:
+    moved = {changes.get(field_id, field_id): values for field_id, values in fields.items()}
+    return {field_id: values for field_id, values in moved.items() if field_id is not None}
 
 
 def deactivate(scope: Scope, type_id: str, version: int | None) -> ContentTypeRow:

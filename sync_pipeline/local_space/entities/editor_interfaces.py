@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -102,7 +103,13 @@ def _field_ids(definition: str) -> list[str]:
     return [field["id"] for field in orjson.loads(definition)["fields"]]
 
 
-def follow_activation(scope: Scope, type_id: str, before: str | None, after: str) -> None:
+def follow_activation(
+    scope: Scope,
+    type_id: str,
+    before: str | None,
+    after: str,
+    changes: Mapping[str, str | None],
+) -> None:
     """Bring the editor interface along when its content type is activated; in its transaction.
 
     New fields get a control, those of fields that are gone go, and the version rises. One that
@@ -113,12 +120,15 @@ def follow_activation(scope: Scope, type_id: str, before: str | None, after: str
         type_id: Of the content type.
         before: The definition that was active until now, as JSON; None for none.
         after: The one that is activated.
+        changes: Fields that got another id, old -> new; None for those that are gone.
     """
     stored = _find(scope, type_id)
     if stored is None:
         return
     fields, known = _field_ids(after), set() if before is None else set(_field_ids(before))
-    body = stored.body
+    renames = {old: new for old, new in changes.items() if new is not None}
+    known = {renames.get(field_id, field_id) for field_id in known}
+    body = _renamed(stored.body, renames) if renames else stored.body
     controls = body.get("controls")
     if isinstance(controls, list):
         kept = [
@@ -136,6 +146,20 @@ def follow_activation(scope: Scope, type_id: str, before: str | None, after: str
         type_id,
         replace(stored, body=body, version=stored.version + 1, updated_at=scope.store.now()),
     )
+
+
+def _renamed(value: Any, renames: Mapping[str, str]) -> Any:
+    """The value with every `fieldId` in it (controls, layout) following the renames."""
+    if isinstance(value, list):
+        return [_renamed(item, renames) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: renames.get(item, item)
+        if key == "fieldId" and isinstance(item, str)
+        else _renamed(item, renames)
+        for key, item in value.items()
+    }
 
 
 def put_editor_interface(

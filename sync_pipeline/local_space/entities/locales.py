@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from sync_pipeline.local_space.api_error import (
     ApiError,
     not_found,
@@ -16,7 +14,7 @@ from sync_pipeline.local_space.checks.saving import body_object
 from sync_pipeline.local_space.queries.collections import Parameters
 from sync_pipeline.local_space.queries.paging import page
 from sync_pipeline.local_space.store.database import transaction
-from sync_pipeline.local_space.store.index_lag import prepare_lagging_index
+from sync_pipeline.local_space.store.rewriting import Fields, rewrite_fields
 from sync_pipeline.local_space.store.store import USER_ID, LocaleRow, Scope, link, read_locales
 
 #: Key of the API -> column.
@@ -29,8 +27,6 @@ _KEYS = {
     "contentDeliveryApi": "in_delivery",
 }
 _READ_ONLY = frozenset({"sys", "default", "internal_code"})
-#: Entries rewritten at a time when a locale is renamed or removed.
-_CHUNK = 500
 
 
 def render_locale(scope: Scope, locale: LocaleRow) -> dict[str, Any]:
@@ -182,39 +178,15 @@ def _check_fallback(code: Any, own_code: str, others: tuple[LocaleRow, ...]) -> 
 
 
 def _rewrite_entries(scope: Scope, code: str, new_code: str | None) -> None:
-    store = scope.store
-    last = 0
-    while True:
-        rows = store.execute(
-            "SELECT row, fields, published_fields FROM entries WHERE env = ? AND row > ? "
-            "AND (instr(fields, ?) OR instr(coalesce(published_fields, ''), ?)) "
-            "ORDER BY row LIMIT ?",
-            (scope.env, last, f'"{code}":', f'"{code}":', _CHUNK),
-        ).fetchall()
-        if not rows:
-            break
-        last = rows[-1][0]
-        store.connection.executemany(
-            "UPDATE entries SET fields = ?, published_fields = ? WHERE row = ?",
-            [
-                (_renamed(fields, code, new_code), _renamed(published, code, new_code), row)
-                for row, fields, published in rows
-            ],
-        )
-    if store.index_delay is not None:
-        prepare_lagging_index(store.connection)
-
-
-def _renamed(text: str | None, code: str, new_code: str | None) -> str | None:
-    if text is None:
-        return None
-    fields = {}
-    for field_id, values in orjson.loads(text).items():
-        kept = {
-            new_code if key == code else key: value
-            for key, value in values.items()
-            if key != code or new_code is not None
+    def change(fields: Fields) -> Fields:
+        changed = {
+            field_id: {
+                new_code if key == code and new_code is not None else key: value
+                for key, value in values.items()
+                if key != code or new_code is not None
+            }
+            for field_id, values in fields.items()
         }
-        if kept:
-            fields[field_id] = kept
-    return orjson.dumps(fields).decode()
+        return {field_id: values for field_id, values in changed.items() if values}
+
+    rewrite_fields(scope, [code], change)

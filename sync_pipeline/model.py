@@ -255,6 +255,8 @@ class Filtered:
 
     ordinal: int
     key: str
+    #: It came to nothing for this record, which counts as false.
+    is_blank: bool = False
 
 
 # ---------------------------------------------------------------- load

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from sync_pipeline.batches.reading import read_dead_letters, read_desired
 from sync_pipeline.batches.results import unfinished_batches
+from sync_pipeline.commands.display import print_problem
 from sync_pipeline.commands.running import DONE, SOME_FAILED, find_config, prepare
 from sync_pipeline.load.index import open_index
 from sync_pipeline.load.outcome import Outcome
@@ -24,6 +25,7 @@ from sync_pipeline.private_files import make_private_folder
 from sync_pipeline.stages.fetch import fetch
 from sync_pipeline.stages.index import index
 from sync_pipeline.stages.setting import Setting, open_client, open_sync_ledger, preview_setting
+from sync_pipeline.stages.summary import none_kept_warning
 from sync_pipeline.stages.transform import transform
 
 #: Characters of a value that fit a table.
@@ -46,6 +48,9 @@ def preview(key: str, limit: int, *, as_json: bool) -> int:
         print(json.dumps(values, default=str))
     else:
         _print(found)
+    none_kept = none_kept_warning(config.key, found.records, found.filtered)
+    if none_kept:
+        print_problem(f"Warning: {none_kept}", style="yellow")
     failed = found.letters or any(outcome.action == "failed" for outcome in found.outcomes)
     return SOME_FAILED if failed else DONE
 
@@ -57,6 +62,7 @@ class _Preview:
     outcomes: list[Outcome] = field(default_factory=list)
     #: Of records that cannot be mapped.
     letters: list[DeadLetter] = field(default_factory=list)
+    records: int = 0
     filtered: int = 0
     duplicates: int = 0
 
@@ -73,6 +79,7 @@ def _preview(setting: Setting) -> _Preview:
     ):
         for batch in batches:
             transformed = transform(setting, batch)
+            found.records += transformed.records
             found.filtered += transformed.filtered
             found.duplicates += transformed.duplicates
             found.letters += read_dead_letters(setting.spool.mapping_failures(batch.key))

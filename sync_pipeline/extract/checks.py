@@ -12,6 +12,7 @@ from sync_pipeline.errors import ConfigError, MappingError
 from sync_pipeline.extract.formats import check_json_path
 from sync_pipeline.extract.requesting import PAGING_NAMES
 from sync_pipeline.templating import compile_text
+from sync_pipeline.templating.checking import constant_problem
 
 #: The keys of `auth` that are templates, by their names in files.
 _CREDENTIALS = {
@@ -46,6 +47,10 @@ def check_source(config: SyncConfig) -> None:
             compile_text(template.source, names=names)
         except MappingError as err:
             problems.append(Problem(Place(template.key), err.message))
+    for key, source in _filters(config):
+        problem = constant_problem(source)
+        if problem:
+            problems.append(Problem(Place(key), problem))
     if config.source_type == "restapi":
         try:
             check_paths(config, resolve_pagination(config))
@@ -88,14 +93,19 @@ def _templates(config: SyncConfig) -> Iterator[_Template]:
         source = getattr(config.auth, name, None)
         if source is not None:
             yield _Template(f"auth.{key}", source)
-    for i, level in enumerate(config.enumerate_for_content_types):
-        yield _Template(f"enumerateForContentTypes[{i}].filter", level.filter)
+    for key, source in _filters(config):
+        yield _Template(key, source)
     yield _Template("connectionString", config.connection_string or "")
     yield _Template("query", config.query or "", _paging_variables(config))
     if config.sensor is not None:
         yield _Template("sensor.url", config.sensor.url)
         for name, source in config.sensor.headers.items():
             yield _Template(f"sensor.headers.{name}", source)
+
+
+def _filters(config: SyncConfig) -> Iterator[tuple[str, str]]:
+    for i, level in enumerate(config.enumerate_for_content_types):
+        yield f"enumerateForContentTypes[{i}].filter", level.filter
 
 
 def _rest_templates(config: SyncConfig) -> Iterator[_Template]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 from sync_pipeline.config.model import Enumeration
-from sync_pipeline.errors import SourceDataError
+from sync_pipeline.errors import RecordError, SourceDataError
 from sync_pipeline.model import EntryLookup
+from sync_pipeline.templating.text import read_condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,9 @@ class Level:
     #: The entry's name in templates.
     variable: str
     query: str
-    #: Whether the entry is used, given the entries of all levels down to this one.
-    is_wanted: Callable[[Mapping[str, Any]], bool]
+    #: Whether the entry is used, given the entries of all levels down to this one; None: the filter
+    #: came to nothing, which counts as false.
+    is_wanted: Callable[[Mapping[str, Any]], bool | None]
 
 
 def build_levels(
@@ -47,11 +50,19 @@ def build_levels(
         context: What filters see besides the entries (`config`).
     """
 
-    def wanted(source: str, key: str) -> Callable[[Mapping[str, Any]], bool]:
+    def wanted(source: str, key: str) -> Callable[[Mapping[str, Any]], bool | None]:
         if not source.strip():
             return lambda _entries: True
         render = compile_filter(source, key)
-        return lambda entries: render({**context, **entries}).strip().casefold() == "true"
+
+        def is_wanted(entries: Mapping[str, Any]) -> bool | None:
+            try:
+                return read_condition(render({**context, **entries}))
+            except RecordError as err:
+                at = " / ".join(str(entry.get("id", "")) for entry in entries.values())
+                raise SourceDataError(f"{key}: for the entry {at}, {err}") from err
+
+        return is_wanted
 
     return tuple(
         Level(
@@ -64,9 +75,18 @@ def build_levels(
     )
 
 
-def enumerate_leaves(levels: Sequence[Level], lookup: EntryLookup) -> Iterator[Leaf]:
-    """The leaves in order; entries of an inner level are read once and kept for the run."""
+def enumerate_leaves(
+    levels: Sequence[Level], lookup: EntryLookup, warn: Callable[[str], None]
+) -> Iterator[Leaf]:
+    """The leaves in order; entries of an inner level are read once and kept for the run.
+
+    Args:
+        levels: Outermost first.
+        lookup: The entries of the space.
+        warn: Told where a filter leaves out every entry, or comes to nothing.
+    """
     inner: dict[int, list[Mapping[str, Any]]] = {}
+    said: list[Counter[bool | None]] = [Counter() for _ in levels]
 
     def entries(depth: int) -> Iterator[Mapping[str, Any]]:
         level = levels[depth]
@@ -84,10 +104,28 @@ def enumerate_leaves(levels: Sequence[Level], lookup: EntryLookup) -> Iterator[L
         level = levels[depth]
         for entry in entries(depth):
             variables = {**leaf.variables, level.variable: entry}
-            if level.is_wanted(variables):
+            is_wanted = level.is_wanted(variables)
+            said[depth][is_wanted] += 1
+            if is_wanted:
                 yield from descend(Leaf((*leaf.ids, str(entry["id"])), variables))
 
-    return descend(Leaf())
+    yield from descend(Leaf())
+    for index, (level, answers) in enumerate(zip(levels, said, strict=True)):
+        warning = _warning(answers)
+        if warning:
+            warn(f"enumerateForContentTypes[{index}].filter ({level.content_type}) {warning}")
+
+
+def _warning(answers: Counter[bool | None]) -> str:
+    entries = sum(answers.values())
+    if entries and not answers[True]:
+        return f"leaves out every entry, so nothing is fetched; it was asked {entries:,} times"
+    if answers[None]:
+        return (
+            f"came to nothing for {answers[None]:,} of {entries:,} entries, which leaves them out"
+            " as false does. If that is meant, let it say so, as with an {% else %}"
+        )
+    return ""
 
 
 def leaves_from(leaves: Iterator[Leaf], ids: tuple[str, ...]) -> Iterator[Leaf]:

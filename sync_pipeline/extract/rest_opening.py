@@ -53,6 +53,7 @@ def open_rest_source(
         ConfigError: Templates, pagination or credentials cannot work.
     """
     log = log or logging.getLogger("sync_pipeline.extract")
+    warn = warn or (lambda text: log.warning("%s", text))
     plan = resolve_pagination(config)
     check_paths(config, plan)
     context = {"config": dict(variables)}
@@ -113,19 +114,22 @@ def open_rest_source(
         plan=plan,
         templates=templates,
         http=http,
-        leaves=_open_leaves(config, lookup, context),
+        leaves=_open_leaves(config, lookup, context, warn),
         context=context,
         secret=secret,
         secret_query=authenticator.query_names(),
         limit=limit,
         count_requests=lambda: sum(each.requests for each in (http, *token_https)),
         log=log,
-        warn=warn or (lambda text: log.warning("%s", text)),
+        warn=warn,
     )
 
 
 def _open_leaves(
-    config: SyncConfig, lookup: EntryLookup | None, context: Mapping[str, Any]
+    config: SyncConfig,
+    lookup: EntryLookup | None,
+    context: Mapping[str, Any],
+    warn: Callable[[str], None],
 ) -> Callable[[], Iterator[Leaf]]:
     levels = build_levels(
         config.enumerate_for_content_types,
@@ -140,7 +144,7 @@ def _open_leaves(
             file=config.path,
             key="enumerateForContentTypes",
         )
-    return lambda: enumerate_leaves(levels, lookup)
+    return lambda: enumerate_leaves(levels, lookup, warn)
 
 
 def _secret_headers(config: SyncConfig) -> frozenset[str]:

@@ -122,6 +122,7 @@ def transform_batch(context: dg.OpExecutionContext, batch: BatchRef) -> dg.Outpu
                 **figures(transformed.records, time.monotonic() - started),
                 "failed": transformed.failed,
                 "filtered": transformed.filtered,
+                "filtered_blank": transformed.blank,
                 "duplicates": transformed.duplicates,
                 "conflicts": transformed.conflicts,
                 "requests": transformed.space_requests,

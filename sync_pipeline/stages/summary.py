@@ -58,7 +58,19 @@ def summarize(setting: Setting) -> RunSummary:
     Raises:
         SyncPipelineError: The figures do not add up: a record was lost on its way. Never expected.
     """
-    return summarize_spool(setting.config.key, setting.spool, setting.clock(), peak_rss_mb())
+    summary = summarize_spool(setting.config.key, setting.spool, setting.clock(), peak_rss_mb())
+    _log_none_kept(setting, summary.counts)
+    return summary
+
+
+def none_kept_warning(sync_key: str, records: int, filtered: int) -> str:
+    """What to say of a run that kept not one of its records; "" where it kept some, or had none."""
+    if not records or filtered < records:
+        return ""
+    return (
+        f"{sync_key}: filterExpression leaves out all of the {records:,} records. "
+        f"`sync-pipeline preview {sync_key}` tries another one without writing"
+    )
 
 
 def summarize_spool(
@@ -100,7 +112,7 @@ def summarize_spool(
         counts=counts,
         duration_s=max(((now or last) - started).total_seconds(), 0.0),
         peak_rss_mb=max([own_peak_rss_mb, *(result.peak_rss_mb for result in known)]),
-        warnings=read_warnings(spool),
+        warnings=_warnings(sync_key, spool, counts),
     )
 
 
@@ -139,6 +151,7 @@ def summarize_replay(
     """
     facts = read_run_facts(setting.spool)
     counts = sum((item.counts for item in upserted), Counts())
+    _log_none_kept(setting, counts)
     return RunSummary(
         sync_key=setting.config.key,
         mode=str(facts["options"]["mode"]),
@@ -151,8 +164,19 @@ def summarize_replay(
         ),
         duration_s=sum(item.duration_s for item in (*upserted, *again)),
         peak_rss_mb=peak_rss_mb(),
-        warnings=read_warnings(setting.spool),
+        warnings=_warnings(setting.config.key, setting.spool, counts),
     )
+
+
+def _log_none_kept(setting: Setting, counts: Counts) -> None:
+    none_kept = none_kept_warning(setting.config.key, counts.records, counts.filtered)
+    if none_kept:
+        setting.log.warning("%s", none_kept)
+
+
+def _warnings(sync_key: str, spool: Spool, counts: Counts) -> tuple[str, ...]:
+    none_kept = none_kept_warning(sync_key, counts.records, counts.filtered)
+    return (*((none_kept,) if none_kept else ()), *read_warnings(spool))
 
 
 def _requests_around_batches(spool: Spool) -> int:

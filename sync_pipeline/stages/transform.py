@@ -10,10 +10,16 @@ from sync_pipeline.batches.layout import ensure_disk_space
 from sync_pipeline.batches.reading import encode_desired, read_batch, write_lines
 from sync_pipeline.model import BatchRef, DeadLetter, DesiredEntry, SpooledRecord
 from sync_pipeline.stages.lookup import run_mapping
+from sync_pipeline.stages.run_warnings import warn
 from sync_pipeline.stages.setting import Setting, build_letter_redactor
 
 #: Conflicts that are named in the log; all are counted.
 CONFLICTS_NAMED = 5
+#: The same for all batches, so that it is told once with the number of batches.
+BLANK_FILTER = (
+    "filterExpression came to nothing for some records, which leaves them out as false does. If "
+    "that is meant, let it say so, as in {{ row.active | default(false) }} or with an {% else %}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,8 @@ class Transformed:
     records: int
     desired: int
     filtered: int
+    #: Of those filtered: `filterExpression` came to nothing.
+    blank: int
     #: Merged into an earlier record with the same key.
     duplicates: int
     failed: int
@@ -45,6 +53,7 @@ def transform(setting: Setting, batch: BatchRef) -> Transformed:
     asked_before = mapping.lookup.requests
     tally = _Tally()
     redact = build_letter_redactor(setting)
+    key = setting.config.key
     dead: list[DeadLetter] = []
 
     def desired() -> Iterator[dict[str, Any]]:
@@ -57,15 +66,23 @@ def transform(setting: Setting, batch: BatchRef) -> Transformed:
                 dead.append(redact(result))
             else:
                 tally.filtered += 1
+                tally.blank += result.is_blank
 
     write_lines(setting.spool.desired(batch.key), desired())
     write_lines(setting.spool.mapping_failures(batch.key), (asdict(item) for item in dead))
+    if tally.blank:
+        setting.log.info(
+            "%s: %s: filterExpression came to nothing for %d of %d records",
+            key, batch.key, tally.blank, tally.records,
+        )  # fmt: skip
+        warn(setting, f"{key}: {BLANK_FILTER}")
     return Transformed(
         batch=batch,
         run_id=setting.run_id,
         records=tally.records,
         desired=tally.desired,
         filtered=tally.filtered,
+        blank=tally.blank,
         duplicates=tally.duplicates,
         failed=len(dead),
         conflicts=tally.conflicts,
@@ -87,7 +104,7 @@ class _Tally:
     """Figures of one batch while it is mapped."""
 
     def __init__(self) -> None:
-        self.records = self.desired = self.filtered = self.duplicates = 0
+        self.records = self.desired = self.filtered = self.blank = self.duplicates = 0
         self.conflicts = self.named = 0
 
     def count(self, records: Iterator[SpooledRecord]) -> Iterator[SpooledRecord]:

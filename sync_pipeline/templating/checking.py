@@ -20,11 +20,13 @@ from sync_pipeline.config.environment import (
     TEMPLATE_PREFIXES,
     is_template_variable,
 )
+from sync_pipeline.errors import RecordError
 from sync_pipeline.suggestions import remark_meant
 from sync_pipeline.templating.environment import CONCATENATE, COUNT_TURNS
 from sync_pipeline.templating.sandbox import METHODS, TemplateEnvironment
 from sync_pipeline.templating.scriban.expressions import ScribanError
 from sync_pipeline.templating.scriban.statements import translate
+from sync_pipeline.templating.text import read_condition
 
 #: Longest template source, in characters.
 MAX_SOURCE = 100_000
@@ -142,6 +144,19 @@ def find_unset_variables(tree: nodes.Template, variables: Collection[str]) -> li
         if node.name in _GUARDS and isinstance(node.node, nodes.Getattr):
             guarded.add(node.node.attr)
     return [name for name in _used_variables(tree) if name not in {*guarded, *variables}]
+
+
+def constant_problem(source: str) -> str:
+    """Why a condition can never be true nor false, which is told before a record is read; "" if
+    it can.
+    """
+    if "{{" in source or "{%" in source:
+        return ""
+    try:
+        read_condition(source)
+    except RecordError as err:
+        return f"{err}; a condition is a template, in {{{{ }}}}"
+    return ""
 
 
 def find_members(tree: nodes.Template, root: str) -> frozenset[str] | None:

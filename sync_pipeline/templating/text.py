@@ -22,6 +22,9 @@ from sync_pipeline.errors import RecordError
 MAX_TEXT = 10_000_000
 #: Most items that `range`, a repeated list or padding may produce, and the widest padding.
 MAX_ITEMS = 100_000
+_CONDITIONS = {"true": True, "false": False, "": None}
+#: Characters of a value that a message quotes.
+_SHOWN = 40
 
 
 def template_error(message: str) -> RecordError:
@@ -125,6 +128,27 @@ def to_text(value: Any) -> str:
     if isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray, memoryview)):
         return to_json(list(value))
     return _refuse(value)
+
+
+def read_condition(text: str) -> bool | None:
+    """What the text of a template says as a condition; None for blank text.
+
+    Only `true` and `false` say something, trimmed and in any case: with `yes`, `1` or a value that
+    stands there by mistake, "not true" would leave out records that were meant to be kept.
+
+    Raises:
+        RecordError: It is some other text.
+    """
+    said = text.strip().casefold()
+    if said in _CONDITIONS:
+        return _CONDITIONS[said]
+    line = " ".join(text.split())
+    shown = line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."
+    raise RecordError(
+        f'"{shown}" is neither true nor false: compare it with what is meant, as in'
+        ' {{ ... == "yes" }}',
+        error_id="NotBoolean",
+    )
 
 
 def to_json(value: Any, indent: int | None = None) -> str:

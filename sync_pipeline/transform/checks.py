@@ -11,6 +11,7 @@ from sync_pipeline.errors import MappingError
 from sync_pipeline.model import TargetModel
 from sync_pipeline.templating.checking import (
     TemplateProblem,
+    constant_problem,
     find_unset_variables,
     parse_checked,
 )
@@ -77,7 +78,7 @@ class MappingTemplates:
             for rule in config.mapping
         ]
         self.filter = (
-            self._parse(config.filter_expression, "filterExpression", names)
+            self._parse_filter(config.filter_expression, names)
             if config.filter_expression
             else None
         )
@@ -99,6 +100,13 @@ class MappingTemplates:
             return None
         self._keys.append((key, tree))
         return tree
+
+    def _parse_filter(self, source: str, names: Collection[str]) -> nodes.Template | None:
+        problem = constant_problem(source)
+        if problem:
+            self._problems.append(("filterExpression", problem))
+            return None
+        return self._parse(source, "filterExpression", names)
 
     def _check_twice(self, names: tuple[str, ...]) -> None:
         for name in sorted({name for name in names if names.count(name) > 1}):

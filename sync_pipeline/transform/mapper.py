@@ -10,7 +10,7 @@ from sync_pipeline.errors import RecordError
 from sync_pipeline.model import DeadLetter, DesiredEntry, Filtered, Row, SpooledRecord, field_value
 from sync_pipeline.templating.program import Program, RenderingError
 from sync_pipeline.templating.sandbox import RecordContext
-from sync_pipeline.templating.text import ConfigVariables
+from sync_pipeline.templating.text import ConfigVariables, read_condition
 from sync_pipeline.transform.merging import MappedRecord, Merger
 from sync_pipeline.transform.plan import KeyPlan, LocationRule, NamedRule, Plan
 from sync_pipeline.transform.slots import Slot, resolve_slot
@@ -18,6 +18,7 @@ from sync_pipeline.transform.values import Converter, read_entry_id
 
 #: Rendered field names whose slots are kept; mappings with more distinct names pay for a look-up.
 _NAMES_KEPT = 4096
+_FILTER = "filterExpression"
 
 
 class Mapper:
@@ -73,7 +74,7 @@ class Mapper:
         plan = self._plan.chosen_id
         context = self._open_context(row, variables)
         try:
-            return _render_key(plan, context) if plan and self._is_kept(context) else ""
+            return _render_key(plan, context) if plan and self._verdict(context) else ""
         except (RecordError, RenderingError):
             return ""
 
@@ -95,8 +96,8 @@ class Mapper:
         for record in records:
             try:
                 mapped = self._map(context, record.row, record.variables)
-                if mapped is None:
-                    yield Filtered(record.ordinal, record.key)
+                if not isinstance(mapped, MappedRecord):
+                    yield Filtered(record.ordinal, record.key, is_blank=mapped is None)
                 else:
                     if record.id_owner:
                         _check_id_owner(mapped, record.id_owner)
@@ -118,7 +119,8 @@ class Mapper:
         Raises:
             RecordError: It cannot be mapped; `.field` says where.
         """
-        return self._map(self._open_context({}, None), row, variables or {})
+        mapped = self._map(self._open_context({}, None), row, variables or {})
+        return mapped if isinstance(mapped, MappedRecord) else None
 
     def _open_context(self, row: Row, variables: Mapping[str, Any] | None) -> RecordContext:
         parent = {**self._roots, **(variables or {}), "row": row}
@@ -133,13 +135,15 @@ class Mapper:
 
     def _map(
         self, context: RecordContext, row: Row, variables: Mapping[str, Any]
-    ) -> MappedRecord | None:
+    ) -> MappedRecord | bool | None:
+        """What a row says; what `filterExpression` says where that leaves the row out."""
         plan = self._plan
         if plan.enumerated:  # a fresh parent, or a variable of the last record would stay
             context.parent = {**self._roots, **variables}
         context.parent["row"] = row
-        if not self._is_kept(context):
-            return None
+        verdict = self._verdict(context)
+        if not verdict:
+            return verdict
         try:
             texts = plan.program.render(context)
         except RenderingError as err:
@@ -154,8 +158,11 @@ class Mapper:
         record.key = self._key(record)
         return record
 
-    def _is_kept(self, context: RecordContext) -> bool:
-        """Whether `filterExpression` keeps the row; sets `var` for what comes after."""
+    def _verdict(self, context: RecordContext) -> bool | None:
+        """Whether `filterExpression` keeps the row; None: it came to nothing.
+
+        Sets `var` for what comes after.
+        """
         plan = self._plan
         if plan.pre_program is not None:
             names = plan.pre_names
@@ -163,8 +170,8 @@ class Mapper:
             context.parent["var"] = dict(zip(names, texts, strict=True))
         if plan.filter_program is None:
             return True
-        kept = _render(plan.filter_program, context, ("filterExpression",))[0]
-        return kept.strip().lower() == "true"
+        text = _render(plan.filter_program, context, (_FILTER,))[0]
+        return _convert(_FILTER, read_condition, text)  # type: ignore[no-any-return]
 
     def _read_scalars(self, texts: list[str]) -> MappedRecord:
         fields: dict[str, dict[str, Any]] = {}

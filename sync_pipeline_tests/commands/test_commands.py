@@ -418,6 +418,27 @@ def test_preview_counts_what_is_filtered_and_what_is_merged(
     assert "duplicates: 1 records" in ended.out
 
 
+@pytest.mark.parametrize("command", ["preview", "run"])
+def test_a_filter_that_keeps_nothing_is_warned_of_on_the_screen(
+    project: Project, capsys: Capsys, command: str
+) -> None:
+    project.write_config(filterExpression="{{ row.sku == 'nobody' }}")
+    ended = call(capsys, command, project.key)
+    assert ended.code == 0
+    assert "Warning: " in ended.err
+    count = 20 if command == "preview" else 40
+    assert f"leaves out all of the {count} records" in " ".join(ended.err.split())
+
+
+def test_preview_shows_a_filter_that_is_neither_true_nor_false(
+    project: Project, capsys: Capsys
+) -> None:
+    project.write_config(filterExpression="{{ row.sku }}")
+    ended = call(capsys, "preview", project.key, "--limit", "1")
+    assert ended.code == 1
+    assert 'filterExpression: "P0000" is neither true nor false' in " ".join(ended.out.split())
+
+
 def test_clean_removes_old_finished_runs_only(project: Project, capsys: Capsys) -> None:
     project.apply(limit=5)
     project.source.rows[15]["stock"] = "many"

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from sync_pipeline.errors import ConfigError, SourceDataError
+from sync_pipeline.extract.checks import check_source
 from sync_pipeline_tests.extract.api import Catalogue, Reply, numbered, serve
 from sync_pipeline_tests.extract.sources import config_of, fetch_all, opened, pagination_of
 
@@ -81,7 +82,7 @@ def test_an_id_that_no_variable_may_have_is_named_with_underscores():
     values = {
         "enumerateForContentTypes": [{"contentType": "2-shop.x", "filter": "{{ _2_shop_x.id }}"}]
     }
-    entries = Entries(**{"2-shop.x": [{"id": "true"}, {"id": "no"}]})
+    entries = Entries(**{"2-shop.x": [{"id": "true"}, {"id": "false"}]})
     with serve(per_leaf(1)) as api:
         found = config_of(api.url + "/{{ _2_shop_x.id }}", **values)
         with opened(found, lookup=entries) as source:
@@ -220,3 +221,57 @@ def test_entries_are_seen_by_headers_and_bodies_too():
 def test_enumeration_without_a_space_is_a_clear_error():
     with pytest.raises(ConfigError, match="enumerateForContentTypes"):
         fetch_all(config_of("http://127.0.0.1:9", enumerateForContentTypes=NESTED))
+
+
+def filtered(api, *filters):
+    types = ("country", "city")[: len(filters)]
+    levels = [{"contentType": t, "filter": f} for t, f in zip(types, filters, strict=True)]
+    return config_of(api.url + "/x", enumerateForContentTypes=levels)
+
+
+@pytest.mark.parametrize("text", ["{{ country.code['en-US'] }}", "{{ 1 }}", "{{ 'yes' }}"])
+def test_a_filter_that_says_neither_true_nor_false_ends_the_extraction(text):
+    with serve(per_leaf(1)) as api:
+        with opened(filtered(api, text), lookup=lookup()) as source:
+            with pytest.raises(
+                SourceDataError, match=r"\[0\]\.filter: for the entry de1, \".*\" is"
+            ):
+                list(source.fetch_pages())
+    assert not api.requests
+
+
+def test_a_filter_without_braces_is_found_before_anything_is_asked():
+    wrong = config_of(
+        "http://x.test", enumerateForContentTypes=[{"contentType": "a", "filter": "a.b"}]
+    )
+    with pytest.raises(ConfigError, match=r"\[0\]\.filter: \"a\.b\" is neither .* a template, in"):
+        check_source(wrong)
+
+
+@pytest.mark.parametrize(
+    ("filters", "said"),
+    [
+        (["{{ false }}"], ["[0].filter (country) leaves out every entry", "3 times"]),
+        (["", "{{ city.gone }}"], ["[1].filter (city) leaves out every entry", "6 times"]),
+        (
+            ["{{ true if country.id == 'de1' }}"],
+            ["[0].filter (country) came to nothing for 2 of 3"],
+        ),
+    ],
+)
+def test_a_filter_that_leaves_out_all_or_says_nothing_is_warned_of(filters, said):
+    told = []
+    with serve(per_leaf(1)) as api:
+        with opened(filtered(api, *filters), lookup=lookup(), warn=told.append) as source:
+            list(source.fetch_pages())
+    (warning,) = told
+    assert all(text in warning for text in said)
+
+
+def test_a_filter_that_keeps_some_is_not_warned_of():
+    told = []
+    with serve(per_leaf(1)) as api:
+        one = filtered(api, "{{ country.id == 'de1' }}")
+        with opened(one, lookup=lookup(), warn=told.append) as source:
+            assert len(list(source.fetch_pages())) == 1
+    assert told == []

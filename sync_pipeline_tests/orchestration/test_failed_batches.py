@@ -256,6 +256,14 @@ def test_a_bad_record_that_was_taken_out_of_the_source_is_filtered_out_of_its_ba
     assert project.partitions() == set()
 
 
+def test_a_filter_that_is_neither_true_nor_false_settles_no_failed_batch(project: Project) -> None:
+    break_row(project, 5)
+    key = key_of(project.apply().run_id, "batch_000001")
+    project.write_config(filterExpression="{{ row.name }}")
+    assert not project.backfill(key).is_success
+    assert project.partitions() == {key}
+
+
 def test_a_later_whole_run_settles_a_failed_batch_whose_records_are_gone(
     project: Project,
 ) -> None:

@@ -220,6 +220,39 @@ def test_filtered_records_are_counted_and_not_written(project: Project) -> None:
     assert len(project.space.entries()) == summary["created"] < 20
 
 
+@pytest.mark.parametrize("applies", [True, False])
+def test_a_run_that_keeps_none_of_its_records_says_so(project: Project, applies: bool) -> None:
+    project.write_config(filterExpression="{{ row.stock > 3000 }}")
+    launched = project.launch(project.key, apply=applies)
+    assert launched.is_success
+    said = "filterExpression leaves out all of the 40 records"
+    assert said in project.summary(launched.run_id)["summary"]
+    assert any(said in message for message in project.messages(launched.run_id))
+
+
+def test_a_filter_that_comes_to_nothing_leaves_records_out_and_is_told(project: Project) -> None:
+    project.write_config(filterExpression="{{ if row.stock > 3 }}true{{ end }}")
+    launched = project.apply(batch_size=20)
+    summary = project.summary(launched.run_id)
+    assert 0 < summary["filtered"] < 40
+    assert "filterExpression came to nothing for some records" in summary["summary"]
+    assert "(2 times)" in summary["summary"]
+    assert any("came to nothing for 12 of 20" in m for m in project.messages(launched.run_id))
+
+
+def test_a_filter_that_is_neither_true_nor_false_fails_its_records(project: Project) -> None:
+    project.write_config(filterExpression="{{ row.name }}")
+    launched = project.apply()
+    assert not launched.is_success
+    assert launched.exit_code == 1
+    assert project.space.entries() == {}
+    failed = project.metadata(launched.run_id)["upsert_batch[batch_000001]"]["failed_entries"]
+    assert {(row["field"], row["error_id"]) for row in failed} == {
+        ("filterExpression", "NotBoolean")
+    }
+    assert len(project.partitions()) == 2
+
+
 def test_the_response_cache_answers_a_second_run(project: Project) -> None:
     project.apply(use_file_cache=True)
     asked = len(project.source.pages)

@@ -9,6 +9,7 @@ import pytest
 
 from sync_pipeline.errors import SpaceError
 from sync_pipeline.model import Conflict, DeadLetter, DesiredEntry, Filtered, SpooledRecord
+from sync_pipeline.templating import to_text
 from sync_pipeline_tests.transform.mapping_cases import Entries, make_mapper, map_rows, spool
 
 PLAIN = {"id": "{{ row.id }}", "name.en-US": "{{ row.name }}", "name.de-DE": "{{ row.de }}"}
@@ -223,21 +224,47 @@ def test_enumerated_entries_are_variables_and_do_not_leak_into_the_next_record()
 
 
 @pytest.mark.parametrize(
-    ("expression", "kept"),
+    ("expression", "left_out"),
     [
-        ("{{ row.ok }}", True),
-        (" TRUE\n", True),
-        ("{{ row.ok and var.v == '1' }}", True),
-        ("{{ not row.ok }}", False),
-        ("", True),
-        ("yes", False),
+        ("{{ row.ok }}", None),
+        (" TRUE\n", None),
+        ("{{ row.ok and var.v == '1' }}", None),
+        ("{{ if row.ok }}True{{ else }}False{{ end }}", None),
+        ("", None),
+        ("{{ not row.ok }}", Filtered(0, "a")),
+        ("{{ row.no }}", Filtered(0, "a")),
+        (" FALSE ", Filtered(0, "a")),
+        ("{{ row.missing }}", Filtered(0, "a", is_blank=True)),
+        ("{{ row.nothing and row.ok }}", Filtered(0, "a", is_blank=True)),
+        ("{{ if row.no }}true{{ end }}", Filtered(0, "a", is_blank=True)),
     ],
 )
-def test_filter_expression_keeps_a_row_that_renders_to_true(expression: str, kept: bool) -> None:
+def test_filter_expression_leaves_out_a_row_that_renders_to_false_or_to_nothing(
+    expression: str, left_out: Filtered | None
+) -> None:
     mapper = make_mapper(PLAIN, filter_expression=expression, pre={"v": "{{ row.v }}"})
-    (result,) = map_rows(mapper, [{"id": "a", "ok": True, "v": 1}])
-    assert isinstance(result, DesiredEntry) == kept
-    assert kept or result == Filtered(0, "a")
+    (result,) = map_rows(mapper, [{"id": "a", "ok": True, "no": False, "nothing": None, "v": 1}])
+    assert result == left_out if left_out else isinstance(result, DesiredEntry)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["yes", "no", "1", 1, 0, "on", "Y", "wahr", "true.", "truefalse", [True], {"a": 1}, 0.5],
+)
+def test_a_row_that_the_filter_neither_keeps_nor_leaves_out_is_a_dead_letter(value: Any) -> None:
+    mapper = make_mapper(PLAIN, filter_expression="{{ row.active }}")
+    (result,) = map_rows(mapper, [{"id": "a", "active": value}])
+    assert isinstance(result, DeadLetter)
+    assert (result.field, result.error_id) == ("filterExpression", "NotBoolean")
+    assert result.message.startswith(f'"{to_text(value)}" is neither true nor false')
+
+
+def test_the_value_of_a_filter_is_told_in_one_short_line() -> None:
+    mapper = make_mapper(PLAIN, filter_expression="{{ row.active }}")
+    (result,) = map_rows(mapper, [{"id": "a", "active": "x\n" * 5000}])
+    assert isinstance(result, DeadLetter)
+    assert len(result.message) < 200
+    assert "\n" not in result.message
 
 
 def test_a_filtered_row_is_not_mapped() -> None:

@@ -97,6 +97,7 @@ def test_without_the_key_field_ids_are_the_keys() -> None:
         ({"name": "{{ shop.x }}"}, {}, "mapping.name", 'unknown variable "shop"'),
         ({"name": "x"}, {"pre": {"v": "{{ var.w }}", "w": "x"}}, "preMapping.v", 'unknown variable "var"'),
         ({"name": "x"}, {"pre": {"v": "{{ x"}}, "preMapping.v", "does not compile"),
+        ({"name": "x"}, {"filter_expression": "row.active == true"}, "filterExpression", "neither true nor false"),
         ({"name": "x"}, {"filter_expression": "{{ row.a | nope }}"}, "filterExpression", 'unknown filter "nope"'),
         ({"{{ rwo.a }}": "x"}, {}, "mapping.{{ rwo.a }}", 'unknown variable "rwo"'),
     ],

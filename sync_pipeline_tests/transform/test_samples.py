@@ -86,7 +86,7 @@ def test_a_row_that_cannot_be_mapped_is_told() -> None:
 
 
 def test_a_row_that_is_filtered_is_told() -> None:
-    (failure,) = run(ROW, {"id": "7"}, filter_expression="no")
+    (failure,) = run(ROW, {"id": "7"}, filter_expression="false")
     assert "filterExpression" in failure.reason
 
 

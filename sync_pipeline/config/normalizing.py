@@ -101,6 +101,23 @@ def models_of(annotation: Any) -> tuple[type[BaseModel], ...]:
     return tuple(model for part in get_args(annotation) for model in models_of(part))
 
 
+def alternatives(annotation: Any) -> list[tuple[Any, list[Any]]]:
+    """The alternatives of an annotation, without None, each with its constraints."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        constraints = [
+            inner
+            for constraint in args[1:]
+            for inner in (
+                constraint.metadata if isinstance(constraint, FieldInfo) else [constraint]
+            )
+        ]
+        return [(option, [*more, *constraints]) for option, more in alternatives(args[0])]
+    if origin in (Union, types.UnionType):
+        return [found for part in args if part is not type(None) for found in alternatives(part)]
+    return [(annotation, [])]
+
+
 def normalize(node: Node, report: Report) -> dict[str, Any]:
     """What the file says about a `SyncConfig`, by the model's names."""
     values = _mapping(node, SyncConfig, (), report)
@@ -169,7 +186,7 @@ def _value(node: Node, annotation: Any, loc: Loc, report: Report) -> Any:
     if isinstance(node.value, Broken):
         report.broken.add(loc)
         return _ABSENT
-    options = _options(annotation)
+    options = tuple(option for option, _ in alternatives(annotation))
     if node.value is None:
         if any(_literals(option) and "none" in _literals(option) for option in options):
             report.add(node.place, "null is not a value of this key; write none", loc)
@@ -298,16 +315,6 @@ def _wrong_kind(node: Node, expected: str, loc: Loc, report: Report) -> _Absent:
         report.add(node.place, f"must be {expected}, not {found}", loc)
     report.broken.add(loc)
     return _ABSENT
-
-
-def _options(annotation: Any) -> tuple[Any, ...]:
-    """The alternatives of an annotation, without None and without constraints."""
-    if get_origin(annotation) is Annotated:
-        return _options(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        found = tuple(option for part in get_args(annotation) for option in _options(part))
-        return tuple(option for option in found if option is not type(None))
-    return (annotation,)
 
 
 def _literals(option: Any) -> tuple[str, ...]:

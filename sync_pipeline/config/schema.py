@@ -7,15 +7,14 @@ be to each other is left to the loader.
 
 from __future__ import annotations
 
-import types
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from sync_pipeline.config.model import MappingRule, PreMapping, SyncConfig
-from sync_pipeline.config.normalizing import file_fields, file_name_of, models_of
+from sync_pipeline.config.normalizing import alternatives, file_fields, file_name_of, models_of
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"
 
@@ -92,7 +91,7 @@ def _field(
         described["default"] = info.default
     options = [
         _type(option, (*info.metadata, *constraints), definitions)
-        for option, constraints in _options(info.annotation)
+        for option, constraints in alternatives(info.annotation)
     ]
     if model is SyncConfig and name == "mapping":
         options.append({**_rules_by_name(MappingRule, definitions), "minProperties": 1})
@@ -149,26 +148,9 @@ def _type(annotation: Any, constraints: Sequence[Any], definitions: dict[str, Sc
 
 def _any_of(annotation: Any, definitions: dict[str, Schema]) -> Schema:
     options = [
-        _type(option, constraints, definitions) for option, constraints in _options(annotation)
+        _type(option, constraints, definitions) for option, constraints in alternatives(annotation)
     ]
     return options[0] if len(options) == 1 else {"anyOf": options}
-
-
-def _options(annotation: Any) -> list[tuple[Any, list[Any]]]:
-    """The alternatives of an annotation, without None, each with its constraints."""
-    origin, args = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        constraints = [
-            inner
-            for constraint in args[1:]
-            for inner in (
-                constraint.metadata if isinstance(constraint, FieldInfo) else [constraint]
-            )
-        ]
-        return [(option, [*more, *constraints]) for option, more in _options(args[0])]
-    if origin in (Union, types.UnionType):
-        return [found for part in args if part is not type(None) for found in _options(part)]
-    return [(annotation, [])]
 
 
 def _constraint(constraint: Any, *, is_list: bool) -> Schema:

@@ -148,6 +148,15 @@ def _after_counted(
 
 def _after_token(plan: ResolvedPagination, state: PagingState, facts: PageFacts) -> Step:
     token = facts.token or None
+    is_complete = _declares_total(state) and not _declares_more(state)
+    if token is None and facts.has_more is None and state.said_more and facts.received:
+        if not is_complete:
+            raise SourceDataError(
+                f"page {state.pages} neither names a next page ({_name(plan)}) nor says whether "
+                f"more records follow (pagination.hasMorePath), and an earlier page said that they "
+                f"do. If the source leaves both out of its last page, take hasMorePath out"
+            )
+        return _end(state, facts)
     if facts.has_more is False or token is None:
         return _end(state, facts)
     declares_more = facts.has_more is True or _declares_more(state)
@@ -184,6 +193,8 @@ def _note_declared(
         state = replace(state, total=facts.total)
     if facts.total_pages is not None:
         state = replace(state, total_pages=facts.total_pages)
+    if facts.has_more is not None:
+        state = replace(state, said_more=facts.has_more)
     return state, notice
 
 

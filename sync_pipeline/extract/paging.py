@@ -52,6 +52,8 @@ class PagingState:
     total_pages: int | None = None
     #: A declared total was passed by more records; it is not believed any more.
     is_total_untrue: bool = False
+    #: The last page that said whether more records follow (`hasMorePath`) said that they do.
+    said_more: bool = False
     empty_pages: int = 0
     #: Records of the last page if it was shorter than asked, else 0.
     short: int = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sync_pipeline.errors import SourceDataError
@@ -32,6 +32,8 @@ class Position:
     trail: Trail = ()
     #: See `PagingState.last_below`.
     last_below: int = 0
+    #: See `PathWatch.to_json`.
+    watched: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self, style: str) -> dict[str, Any]:
         """JSON-able; `style` is kept to notice a config that pages otherwise by now."""
@@ -45,6 +47,7 @@ class Position:
             "record": self.record,
             "trail": list(self.trail),
             "last_below": self.last_below,
+            "watched": self.watched,
         }
 
     @classmethod
@@ -68,4 +71,5 @@ class Position:
             record=value["record"],
             trail=tuple(value["trail"]),
             last_below=value["last_below"],
+            watched=value.get("watched", {}),
         )

@@ -18,14 +18,15 @@ from sync_pipeline.config.pagination import ResolvedPagination
 from sync_pipeline.errors import SourceDataError, SourceError
 from sync_pipeline.extract.auth import secret_pairs, without_query
 from sync_pipeline.extract.bodies import Answer
+from sync_pipeline.extract.declared import Declared
 from sync_pipeline.extract.enumeration import Leaf, leaves_from
 from sync_pipeline.extract.formats import read_records
 from sync_pipeline.extract.http import HttpRequest, SourceHttp
 from sync_pipeline.extract.pagination import advance, may_be_repeat, request_page, start
 from sync_pipeline.extract.paging import PageFacts, PageRequest, PagingState, Step
+from sync_pipeline.extract.path_watch import PathWatch, explain
 from sync_pipeline.extract.position import Position
 from sync_pipeline.extract.reading import (
-    Declared,
     LargeBody,
     SmallBody,
     facts_of,
@@ -99,6 +100,7 @@ class RestSource:
         self._count_requests = count_requests
         self._log = log
         self._tell = warn
+        self._watch = self._open_watch(Position())
 
     def fetch_pages(self, resume_from: Mapping[str, Any] | None = None) -> Iterator[Page]:
         """Yield the pages, from the first or after a checkpoint.
@@ -116,6 +118,7 @@ class RestSource:
             position = Position.from_json(resume_from, self._plan.style)
         if self._is_enough(position.records):
             return
+        self._watch = self._open_watch(position)
         counted = self._count_requests()
         for leaf, has_following in _look_ahead(self._leaves_after(position)):
             if leaf.ids != position.leaf or position.paging is None:
@@ -139,9 +142,12 @@ class RestSource:
                         last_below=(
                             position.last_below if part.last_below is None else part.last_below
                         ),
+                        watched=self._watch.to_json(),
                     )
                     is_enough = self._is_enough(position.records)
                     is_last = is_enough or (part.paging is None and not has_following)
+                    if is_last:
+                        self._watch.tell()
                     now = self._count_requests()
                     yield Page(
                         number=position.pages,
@@ -179,7 +185,8 @@ class RestSource:
             return
         body = self._fetch(request, home, state)
         if isinstance(body, SmallBody):
-            step = self._advance(request, state, page, _facts_of_small(body, state, page.limit))
+            facts = _facts_of_small(body, state, page.limit)
+            step = self._advance(request, state, page, facts, body.declared)
             # A response that outgrew its first reading is cut where the first one was.
             first = position.record
             if trail_of(body.records[:first]) != position.trail:
@@ -229,9 +236,8 @@ class RestSource:
     ) -> Iterator[_Part]:
         if may_be_repeat(state, body.digest):
             # Decided before any record of it is given out.
-            step = self._advance(
-                request, state, page, facts_of(body.declared, 1, digest=body.digest)
-            )
+            facts = facts_of(body.declared, 1, digest=body.digest)
+            step = self._advance(request, state, page, facts, body.declared)
             yield self._part([], step, body.declared)
             return
         skip, trail = position.record, position.trail
@@ -247,7 +253,7 @@ class RestSource:
                         yield _Part(records, state, done, trail_of(records), total)
                         continue
                     facts = facts_of(body.declared, done, digest=body.digest)
-                    step = self._advance(request, state, page, facts)
+                    step = self._advance(request, state, page, facts, body.declared)
                     yield self._part(records, step, body.declared)
                 return
 
@@ -322,14 +328,21 @@ class RestSource:
                 attempts.wait(failure)
 
     def _advance(
-        self, request: HttpRequest, state: PagingState, page: PageRequest, facts: PageFacts
+        self,
+        request: HttpRequest,
+        state: PagingState,
+        page: PageRequest,
+        facts: PageFacts,
+        declared: Declared,
     ) -> Step:
+        name = self._http.name(request)
         try:
             step = advance(self._plan, state, page.limit, facts)
         except SourceDataError as err:
-            raise SourceDataError(f"{self._http.name(request)}: {err}") from err
+            raise SourceDataError(f"{name}: {err}{explain(declared)}") from err
+        self._watch.note(name, state, facts.received, declared, step)
         if step.notice:
-            self._warn(f"{self._http.name(request)}: {step.notice}")
+            self._warn(f"{name}: {step.notice}")
         if step.next is None or not step.next.token or self._plan.style not in _BY_URL:
             return step
         # A key in the query string is put to every request again, and must not get to the disk.
@@ -337,6 +350,10 @@ class RestSource:
         names = self._secret_query.union(own, request.secret_query)
         token = without_query(step.next.token, names)
         return replace(step, next=replace(step.next, token=token))
+
+    def _open_watch(self, position: Position) -> PathWatch:
+        is_patient = bool(self._config.enumerate_for_content_types)
+        return PathWatch(position.watched, self._warn, is_patient=is_patient)
 
     def _warn(self, text: str) -> None:
         self._tell(self._http.redact(text))

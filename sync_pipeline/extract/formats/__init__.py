@@ -13,7 +13,7 @@ are, so that the caller can tell them from wrong data.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -22,15 +22,21 @@ from sync_pipeline.extract.formats.answer import describe_answer
 from sync_pipeline.extract.formats.body import CHUNK, open_body, refuse_other_formats
 from sync_pipeline.extract.formats.csv_rows import read_csv
 from sync_pipeline.extract.formats.json_lines import read_json_lines
-from sync_pipeline.extract.formats.json_path import check_json_path, select_rows, value_at
+from sync_pipeline.extract.formats.json_path import (
+    Found,
+    check_json_path,
+    look_up,
+    select_rows,
+    value_at,
+)
 from sync_pipeline.extract.formats.json_stream import load_json, read_json
 from sync_pipeline.extract.formats.json_values import find_values
 from sync_pipeline.extract.formats.zip_member import read_zipped_csv
 from sync_pipeline.model import Row
 
 __all__ = [
-    "check_json_path", "load_document", "open_unpacked", "read_records", "read_values",
-    "select_rows", "value_at",
+    "Found", "check_json_path", "load_document", "look_up", "open_unpacked", "read_records",
+    "read_values", "select_rows", "value_at",
 ]  # fmt: skip
 
 
@@ -104,15 +110,15 @@ def load_document(
 def read_values(
     stream: BinaryIO,
     config: SyncConfig,
-    places: Mapping[tuple[str, ...], str],
+    paths: Sequence[str],
     *,
     content_type_header: str | None,
     url: str = "",
-) -> dict[str, Any]:
+) -> dict[str, Found]:
     """Single values of one JSON page, found without holding it; see `find_values`."""
     answer = describe_answer(config, content_type_header, url)
     body = open_body(stream, max_bytes=config.max_response_bytes, answer=answer)
-    return find_values(body, answer, places)
+    return find_values(body, answer, paths)
 
 
 def open_unpacked(

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from sync_pipeline.errors import ConfigError, SourceDataError
 from sync_pipeline.model import Row
+from sync_pipeline.suggestions import fold, nearest
 
 
 class Each(Enum):
@@ -27,12 +30,30 @@ class Each(Enum):
 Step: TypeAlias = str | int | Each
 Steps: TypeAlias = tuple[Step, ...]
 
+#: Containers within containers in which a path that leads nowhere is looked for elsewhere.
+_LOOKED_INTO: Final = 4
+#: Names that are compared with one that leads nowhere: an object may have one for each record.
+_NAMES_TRIED: Final = 1000
+
 _STEP: Final = re.compile(
     r"""\.(?P<name>[^\s.\[\]'"*?()@$,:][^\s.\[\]'"*?()$,]*)"""
     r"""|\[\s*(?:(?P<index>\d+)|(?P<each>\*)|'(?P<single>[^'\\]*)'|"(?P<double>[^"\\]*)")\s*\]"""
 )
 #: How many of a document's keys an error names.
 _KEYS_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is at the end of a path."""
+
+    #: Whether anything is, if only null.
+    is_there: bool
+    value: Any = None
+    #: Where the path ends otherwise, and what is there: names of keys, never values.
+    miss: str = ""
+    #: What is there can hold nothing: a text, a number, an array with elements.
+    is_blocked: bool = False
 
 
 @lru_cache(maxsize=256)
@@ -71,6 +92,14 @@ def check_json_path(path: str, *, key: str = "resultsJsonPath") -> None:
 def value_at(document: Any, path: str) -> Any:
     """The first value at a JSON path, None where there is none.
 
+    See `look_up`.
+    """
+    return look_up(document, path).value
+
+
+def look_up(document: Any, path: str) -> Found:
+    """The first value at a JSON path, and where the path ends if there is none.
+
     A key of the document that is literally called like the path wins, so that
     `@odata.nextLink` needs no brackets.
 
@@ -78,8 +107,13 @@ def value_at(document: Any, path: str) -> Any:
         ConfigError: The path cannot be compiled.
     """
     if isinstance(document, Mapping) and path in document:
-        return document[path]
-    return next(matches(document, path), None)
+        return Found(True, document[path])
+    for value in matches(document, path):
+        return Found(True, value)
+    place = _walk_as_far_as_it_goes(document, path)
+    meant = _suggest(document, place)
+    hint = f"; did you mean {meant!r}?" if meant else ""
+    return Found(False, miss=place.describe() + hint, is_blocked=place.is_blocked)
 
 
 def select_rows(document: Any, results_json_path: str | None, *, where: str = "") -> list[Row]:
@@ -154,14 +188,68 @@ def wrong_row(path: str, index: int, row: Any) -> tuple[str, str]:
 
 def describe_miss(document: Any, path: str) -> str:
     """How far a path leads into a document, and which keys exist there."""
-    steps = compile_steps(path)
-    value, walked = document, "$"
-    for step in steps or ():
+    return _walk_as_far_as_it_goes(document, path).describe()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The last place of a document to which a path leads."""
+
+    value: Any
+    walked: Steps
+    #: Steps that lead nowhere from here.
+    left: Steps
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the place could not hold what was looked for, whatever the source adds."""
+        is_empty = self.value is None or self.value in (False, "", [])
+        return not is_empty and bool(self.left) and not isinstance(self.value, Mapping)
+
+    def describe(self) -> str:
+        return describe_place(self.value, "$" + "".join(map(spell_step, self.walked)))
+
+
+def _walk_as_far_as_it_goes(document: Any, path: str) -> _Place:
+    steps = compile_steps(path) or ()
+    value = document
+    for at, step in enumerate(steps):
         following = next(_walk(value, (step,)), _MISSING)
         if following is _MISSING:
-            break
-        value, walked = following, walked + spell_step(step)
-    return describe_place(value, walked)
+            return _Place(value, steps[:at], steps[at:])
+        value = following
+    return _Place(value, steps, ())
+
+
+def _suggest(document: Any, place: _Place) -> str:
+    """A path of the document that was probably meant; "" for none."""
+    if not place.left or not isinstance(place.left[-1], str):
+        return ""
+    step, rest = place.left[0], place.left[1:]
+    if isinstance(place.value, Mapping) and isinstance(step, str):
+        near = nearest(step, map(str, islice(place.value, _NAMES_TRIED)))
+        meant = (*place.walked, near, *rest) if near is not None else ()
+        if meant and next(_walk(document, meant), _MISSING) is not _MISSING:
+            return spell_path(meant)
+    wanted = fold(place.left[-1])
+    members = islice(_members(document), _NAMES_TRIED)
+    elsewhere = (steps for steps in members if fold(str(steps[-1])) == wanted)
+    return spell_path(next(elsewhere, ()))
+
+
+def _members(document: Any, walked: Steps = ()) -> Iterator[Steps]:
+    """Every member outside of arrays, those of the root first."""
+    if not isinstance(document, Mapping) or len(walked) >= _LOOKED_INTO:
+        return
+    for name in document:
+        yield (*walked, str(name))
+    for name, value in document.items():
+        yield from _members(value, (*walked, str(name)))
+
+
+def spell_path(steps: Steps) -> str:
+    """The path as a config states it."""
+    return "".join(map(spell_step, steps)).removeprefix(".")
 
 
 def describe_place(value: Any, walked: str) -> str:

@@ -10,10 +10,10 @@ it would publish their draft: it is skipped with a reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sync_pipeline.load.answer import Answer, describe_error
 from sync_pipeline.load.bulk_action import (
@@ -24,7 +24,9 @@ from sync_pipeline.load.bulk_action import (
     named_errors,
 )
 from sync_pipeline.load.client import SpaceClient
+from sync_pipeline.load.fate import is_refusal
 from sync_pipeline.load.paging import read_by_values
+from sync_pipeline.load.shapes import entry_of, is_action, published_entry_of
 
 #: Entries of one bulk action; the API's limit.
 MAX_ITEMS = 200
@@ -161,9 +163,8 @@ class _Work:
             "POST",
             "/bulk_actions/publish",
             json=_payload(items),
-            # Versions make a repetition harmless: if the first one arrived, they are stale.
-            is_repeatable=True,
             tolerate=(403, 404, 429),
+            expects=is_action,
         )
         if answer.is_ok:
             action = await_action(self.client, answer, self.publisher.habits.usual_s)
@@ -181,7 +182,9 @@ class _Work:
                     )
                     self.publisher.give_up_bulk()
                 # Halves would be actions again, which may not end either.
-                self._publish_singly(items)
+                self._publish_singly(self._not_yet_out(items))
+        elif answer.is_ambiguous:
+            self._find_out(items, answer, rounds, pauses)
         elif answer.status in {403, 404}:
             self.client.log.info(
                 "The space offers no bulk publishing (%s); publishing entries one by one",
@@ -196,6 +199,46 @@ class _Work:
             self._recheck(items, rounds, pauses)
         else:
             self._halve(items, rounds, pauses)
+
+    def _find_out(
+        self, items: Sequence[PublishItem], answer: Answer, rounds: int, pauses: int
+    ) -> None:
+        """Nobody knows whether the action was begun: it may be done, be going, or never come.
+
+        Versions make another one harmless: what the first has published by then, it refuses.
+        """
+        self.client.back_off(rounds)
+        left = self._not_yet_out(items)
+        if is_refusal(answer.status):  # by a proxy, which would do so again
+            self._publish_singly(left)
+        else:
+            self.publish_group(left, rounds + 1, pauses)
+
+    def _not_yet_out(self, items: Sequence[PublishItem]) -> list[PublishItem]:
+        """Those that are not seen to be published. A collection lags behind, but never ahead."""
+        sys_by_id = self._read_versions(items)
+        left: list[PublishItem] = []
+        for item in items:
+            sys = sys_by_id.get(item.entry_id, {})
+            if self._is_out(sys, item):
+                self._published(item.entry_id, int(sys["publishedVersion"]))
+            else:
+                left.append(item)
+        return left
+
+    def _is_out(self, sys: Mapping[str, Any], item: PublishItem) -> bool:
+        """Whether what was to be published is, whatever somebody has changed after that."""
+        published = sys.get("publishedVersion") or -1
+        is_clean = sys.get("version") == published + 1
+        return published >= item.version and (is_clean or not self.publisher.follows_moves)
+
+    def _read_versions(self, items: Sequence[PublishItem]) -> dict[str, Mapping[str, Any]]:
+        params = {"select": "sys.id,sys.version,sys.publishedVersion"}
+        ids = [item.entry_id for item in items]
+        return {
+            str(body["sys"]["id"]): body["sys"]
+            for body in read_by_values(self.client, params, "sys.id", ids)
+        }
 
     def _halve(self, items: Sequence[PublishItem], rounds: int, pauses: int) -> None:
         middle = len(items) // 2
@@ -235,15 +278,8 @@ class _Work:
         if len(items) < 2:
             self._publish_singly(items)
             return
-        versions = {
-            str(body["sys"]["id"]): int(body["sys"]["version"])
-            for body in read_by_values(
-                self.client,
-                {"select": "sys.id,sys.version"},
-                "sys.id",
-                [item.entry_id for item in items],
-            )
-        }
+        sys_by_id = self._read_versions(items)
+        versions = {entry_id: sys["version"] for entry_id, sys in sys_by_id.items()}
         as_said = [item for item in items if versions.get(item.entry_id) == item.version]
         other = [item for item in items if versions.get(item.entry_id) != item.version]
         if not other:
@@ -269,12 +305,15 @@ class _Work:
         pauses = 0
         for attempt in range(_MAX_TRIES):
             answer = self.client.request(
-                "PUT", f"{path}/published", headers={"X-Contentful-Version": str(version)}
+                "PUT",
+                f"{path}/published",
+                headers={"X-Contentful-Version": str(version)},
+                expects=published_entry_of(item.entry_id, version),
             )
             if answer.is_ok:
                 self._published(item.entry_id, version)
                 return
-            if answer.status == 404:
+            if answer.status == 404 and not answer.is_ambiguous:
                 self._skipped(item.entry_id, GONE)
                 return
             if answer.status == 422 and is_unresolved_link(answer):
@@ -287,21 +326,21 @@ class _Work:
                 break
             if answer.is_ambiguous:
                 self.client.back_off(attempt)
-            found = self.client.request("GET", path)
+            found = self.client.request("GET", path, expects=entry_of(item.entry_id))
             if found.status == 404:
                 self._skipped(item.entry_id, GONE)
                 return
-            sys = found.mapping.get("sys") or {}
-            if sys.get("publishedVersion", -1) >= item.version and sys.get("version") == (
-                sys["publishedVersion"] + 1
-            ):
+            if not found.is_ok:
+                break
+            sys = found.mapping["sys"]
+            if self._is_out(sys, item):
                 self._published(item.entry_id, int(sys["publishedVersion"]))
                 return
-            if sys.get("version") != version:
+            if sys["version"] != version:
                 if not self.publisher.follows_moves:
                     self._skipped(item.entry_id, MOVED)
                     return
-                version = int(sys.get("version", version))
+                version = int(sys["version"])
         self._failed(item.entry_id, answer)
 
     def _published(self, entry_id: str, version: int) -> None:

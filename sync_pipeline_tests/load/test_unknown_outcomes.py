@@ -217,3 +217,68 @@ def test_runs_end_and_leave_the_undisturbed_space_though_answers_are_broken(
         assert_undisturbed(space, entries, version)
     assert broken["after"] > 5
     assert_settled(sync, space, entries)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["not done", "done"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("chosen", "count"), [(is_publish, 1), (is_bulk_start, 4), (is_poll, 4)],
+    ids=["alone", "in bulk", "poll"],
+)  # fmt: skip
+def test_a_publish_of_unknown_outcome_is_found_out_and_not_done_twice(
+    sync: Sync, space: SpaceState, kind: str, chosen: Any, count: int, *, after: bool
+) -> None:
+    entries = products(count)
+    index = sync.index()
+    space.faults = once(fault_of(kind, after=after), chosen)
+    outcomes = sync.run(entries, index=index)
+    assert len(space.faults.done) == 1  # type: ignore[attr-defined]
+    assert actions(outcomes) == {"created": count}
+    assert all(outcome.published for outcome in outcomes)
+    assert_undisturbed(space, entries, 2)
+    assert_settled(sync, space, entries)
+
+
+def test_an_action_that_was_begun_while_its_answer_was_lost_costs_few_requests(
+    sync: Sync, space: SpaceState
+) -> None:
+    index = sync.index()
+    space.polls_needed = 0
+    space.faults = once(Fault(524, after=True, raw=HTML), is_bulk_start)
+    space.requests.clear()
+    sync.run(products(200), index=index)
+    assert_undisturbed(space, products(200), 2)
+    assert len(space.requests) <= 200 + 20
+
+
+@pytest.mark.parametrize("is_edited", [False, True])
+def test_an_entry_edited_after_its_publish_of_unknown_outcome_counts_as_published(
+    sync: Sync, space: SpaceState, *, is_edited: bool
+) -> None:
+    index = sync.index()
+    space.faults = once(Fault(524, after=True, raw=HTML), is_publish)
+
+    def edit(request: Request) -> None:
+        if is_edited and request.method == "GET" and request.path.startswith("/entries/"):
+            space.edit(request.path.rpartition("/")[2], {"body": {"en-US": "editor"}})
+
+    space.meanwhile = edit
+    (outcome,) = sync.run(products(1), index=index)
+    assert (outcome.published, outcome.publish_skipped) == (True, "")
+    assert sync.ledger.all_pending() == ()
+
+
+def test_a_publish_that_cannot_be_looked_into_fails_and_is_remembered(
+    sync: Sync, space: SpaceState
+) -> None:
+    index = sync.index()
+    space.faults = lambda r: (
+        Fault(524, raw=HTML) if is_publish(r)
+        else Fault(400) if r.method == "GET" and r.path.startswith("/entries/") else None
+    )  # fmt: skip
+    (outcome,) = sync.run(products(1), index=index)
+    assert (outcome.action, outcome.published) == ("failed", False)
+    space.faults = lambda _: None
+    (outcome,) = sync.run(products(1))
+    assert (outcome.action, outcome.published) == ("unchanged", True)
+    assert_settled(sync, space, products(1))

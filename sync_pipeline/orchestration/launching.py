@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.reconstruct import ReconstructableRepository
-from dagster._core.execution.api import execute_run_iterator
-from dagster._core.remote_origin import (
-    ManagedGrpcPythonEnvCodeLocationOrigin,
-    RemoteJobOrigin,
-    RemoteRepositoryOrigin,
-)
-from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from filelock import FileLock
 
 from sync_pipeline.errors import SyncPipelineError, UsageError
 from sync_pipeline.orchestration.failed_batches import find_failed_batch
+from sync_pipeline.orchestration.private_dagster import (
+    LoadableTargetOrigin,
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    ReconstructableRepository,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+    execute_run_iterator,
+)
 from sync_pipeline.orchestration.steps import EXIT_CODE, LOCATION, RESUME_TAG, spool_id_of
 
 MODULE = "sync_pipeline.definitions"

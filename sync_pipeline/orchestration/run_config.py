@@ -12,12 +12,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
-from dagster._config import ConfigScalar, ConfigScalarKind, ConfigType, ConfigTypeKind
-from dagster._config.errors import PostProcessingError
 
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.run_options import OPTIONS, Option, RunOptions
 from sync_pipeline.orchestration.console import LOGGERS_CONFIG
+from sync_pipeline.orchestration.private_dagster import (
+    ConfigScalar,
+    ConfigScalarKind,
+    ConfigType,
+    ConfigTypeKind,
+    PostProcessingError,
+)
 
 OPS = ("fetch_batches", "index_target", "transform_batch", "upsert_batch", "summarize_run")
 #: Ops that run once per batch, in processes of their own with `executor: multiprocess`.

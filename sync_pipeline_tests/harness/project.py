@@ -15,11 +15,14 @@ from typing import Any
 
 import dagster as dg
 import yaml
-from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 
 from sync_pipeline.batches.layout import Spool, list_spools, spool_of
 from sync_pipeline.orchestration import launching
 from sync_pipeline.orchestration.failed_batches import partitions_name, reconcile_failed_batches
+from sync_pipeline.orchestration.private_dagster import (
+    ReconstructableJob,
+    ReconstructableRepository,
+)
 from sync_pipeline_tests.harness import reexecution
 from sync_pipeline_tests.harness.reexecution import reexecute
 from sync_pipeline_tests.harness.rows import PAGE_SIZE, RowSource

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 
 import dagster as dg
-from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from sync_pipeline.orchestration.launching import MODULE
+from sync_pipeline.orchestration.private_dagster import ReconstructableRepository
 
 
 def reexecute(

@@ -6,10 +6,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._config import ConfigType
 
 from sync_pipeline.config.run_options import RunOptions
 from sync_pipeline.errors import UsageError
+from sync_pipeline.orchestration.private_dagster import ConfigType
 from sync_pipeline.orchestration.run_config import run_config_schema
 from sync_pipeline_tests.harness.project import Project
 
@@ -101,7 +101,7 @@ def test_enums_list_their_values_with_a_meaning(project: Project) -> None:
 
 
 def test_our_checked_types_are_dagster_config_types_still(project: Project) -> None:
-    """docs/decisions/0005: the one private import; this fails if it moves."""
+    """docs/decisions/0005: they are private; this fails if they move."""
     assert isinstance(schema_of(project)["batch_size"].config_type, ConfigType)
 
 

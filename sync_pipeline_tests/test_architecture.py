@@ -10,54 +10,117 @@ import pytest
 import sync_pipeline
 
 PACKAGE = Path(sync_pipeline.__file__).parent
-ROOMS = ("extract", "transform", "load")
+REPOSITORY = PACKAGE.parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
+
+#: What stands on nothing but each other; every floor may use it.
+GROUND = frozenset(
+    {"dates", "deadline", "errors", "memory", "model", "private_files", "suggestions"}
+)
+#: The floors, from the bottom up, each with those that it may use beside the ground.
+FLOORS = {
+    "config": (),
+    "redaction": ("config",),
+    "batches": ("config",),
+    "templating": ("config",),
+    "local_space": (),
+    "demo": (),
+    "extract": ("config", "redaction", "templating"),
+    "transform": ("config", "templating"),
+    "load": ("config",),
+    "stages": (
+        "config", "redaction", "batches", "extract", "transform", "load", "local_space",
+    ),
+    "orchestration": ("config", "redaction", "batches", "extract", "stages"),
+    "commands": (
+        "config", "batches", "local_space", "demo", "extract", "transform", "load", "stages",
+        "orchestration",
+    ),
+    "cli": ("config", "redaction", "commands"),
+    "definitions": ("config", "orchestration"),
+}  # fmt: skip
+#: The floors that know Dagster; `commands` uses the first one inside of functions.
+WITH_DAGSTER = ("orchestration", "definitions")
+#: Names of Dagster's that begin with `_` are imported here and nowhere else.
+PRIVATE_DAGSTER = PACKAGE / "orchestration" / "private_dagster.py"
 
 
 def imports_of(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+        yield from names_of(node)
 
 
-def test_the_package_has_modules_in_every_room():
-    assert all(any(path.parent.name == room for path in MODULES) for room in ROOMS)
+def names_of(node):
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        yield node.module
+        if node.module == "sync_pipeline":
+            yield from (f"sync_pipeline.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_no_other_room(room):
-    others = tuple(f"sync_pipeline.{name}" for name in ROOMS if name != room)
+def floor_of(path):
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def floors_used_by(path):
+    names = (name.split(".") for name in imports_of(path))
+    return {name[1] for name in names if name[0] == "sync_pipeline" and len(name) > 1}
+
+
+def test_every_module_stands_on_a_floor():
+    assert {floor_of(path) for path in MODULES} - {"__init__"} == {*GROUND, *FLOORS}
+
+
+def test_floors_use_those_below_them():
+    order = list(FLOORS)
+    for floor, below in FLOORS.items():
+        assert all(order.index(other) < order.index(floor) for other in below), floor
+
+
+@pytest.mark.parametrize("floor", [*sorted(GROUND), *FLOORS])
+def test_a_floor_imports_what_it_may(floor):
+    allowed = {floor, *GROUND, *FLOORS.get(floor, ())}
     found = {
-        (path.name, name)
-        for path in (PACKAGE / room).rglob("*.py")
-        for name in imports_of(path)
-        if name.startswith((*others, "sync_pipeline.stages", "sync_pipeline.orchestration"))
+        (str(path.relative_to(PACKAGE)), other)
+        for path in MODULES
+        if floor_of(path) == floor
+        for other in floors_used_by(path) - allowed
     }
     assert found == set()
 
 
-def test_only_orchestration_and_the_entry_points_import_dagster():
-    allowed = (PACKAGE / "orchestration", PACKAGE / "definitions.py", PACKAGE / "cli.py")
+def test_only_orchestration_and_the_definitions_import_dagster():
     found = {
         str(path)
         for path in MODULES
-        if not path.is_relative_to(allowed[0]) and path not in allowed[1:]
-        if any(name.split(".")[0] == "dagster" for name in imports_of(path))
+        if floor_of(path) not in WITH_DAGSTER
+        if any(name.split(".")[0].startswith("dagster") for name in imports_of(path))
     }
     assert found == set()
 
 
-def test_the_core_runs_without_dagster():
-    core = [
-        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
-        for room in (*ROOMS, "batches", "config", "stages", "templating")
-        for path in sorted((PACKAGE / room).rglob("*.py"))
+def test_what_dagster_keeps_private_is_imported_in_one_module():
+    found = {
+        (str(path.relative_to(REPOSITORY)), name)
+        for folder in ("sync_pipeline", "sync_pipeline_tests", "benchmarks", "docs")
+        for path in (REPOSITORY / folder).rglob("*.py")
+        if path != PRIVATE_DAGSTER
+        for name in imports_of(path)
+        if name.startswith("dagster") and "._" in name
+    }
+    assert found == set()
+
+
+def test_the_rest_runs_without_dagster_and_pandas():
+    names = [
+        ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
+        for path in MODULES
+        if floor_of(path) not in WITH_DAGSTER
     ]
     code = (
         "import sys, importlib\n"
-        f"for name in {core!r}: importlib.import_module(name.removesuffix('.__init__'))\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
         "assert 'dagster' not in sys.modules, 'dagster was imported'\n"
         "assert 'pandas' not in sys.modules, 'pandas was imported'\n"
     )

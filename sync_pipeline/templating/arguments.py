@@ -6,7 +6,8 @@ import math
 import re
 from typing import Any, TypeAlias
 
-from sync_pipeline.templating.text import MAX_ITEMS, is_nothing, template_error, to_text
+from sync_pipeline.templating.bounds import MAX_ITEMS, template_error
+from sync_pipeline.templating.text import is_nothing, to_text
 
 Number: TypeAlias = int | float
 

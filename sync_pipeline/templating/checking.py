@@ -22,7 +22,12 @@ from sync_pipeline.config.environment import (
 )
 from sync_pipeline.errors import RecordError
 from sync_pipeline.suggestions import remark_meant
-from sync_pipeline.templating.environment import CONCATENATE, COUNT_TURNS
+from sync_pipeline.templating.environment import (
+    CONCATENATE,
+    COUNT_CALL,
+    COUNT_TURNS,
+    MEASURE,
+)
 from sync_pipeline.templating.sandbox import METHODS, TemplateEnvironment
 from sync_pipeline.templating.scriban.expressions import ScribanError
 from sync_pipeline.templating.scriban.statements import translate
@@ -30,6 +35,10 @@ from sync_pipeline.templating.text import read_condition
 
 #: Longest template source, in characters.
 MAX_SOURCE = 100_000
+#: Names, operators and values in one `{{ }}` or `{% %}`, and in a template. Jinja2's parser and
+#: compiler take a time that grows faster than their number.
+MAX_TOKENS_OF_TAG = 3_000
+MAX_TOKENS = 20_000
 _METHOD_NAMES = frozenset().union(*METHODS.values())
 _ANY_MEMBERS: Mapping[str, Collection[str]] = {}
 _GUARDS = frozenset({"default", "d", "coalesce", "object.default", "defined", "undefined"})
@@ -77,7 +86,9 @@ def parse_checked(
     if len(source) > MAX_SOURCE:
         raise TemplateProblem(f"the template is longer than {MAX_SOURCE:,} characters")
     try:
-        tree = environment.parse(translate(source, filter_namespaces(environment)))
+        translated = translate(source, filter_namespaces(environment))
+        _check_length(translated, environment)
+        tree = environment.parse(translated)
         rewritten = _Rewriter(environment, _shadowing(tree, names)).visit(tree)
         _check_roots(rewritten, environment, names)
         _check_members(rewritten, members)
@@ -91,6 +102,17 @@ def parse_checked(
         raise TemplateProblem("the template is nested too deep") from err
     assert isinstance(rewritten, nodes.Template)  # noqa: S101  # for the type checker
     return rewritten
+
+
+def _check_length(source: str, environment: Environment) -> None:
+    of_tag = 0
+    for number, (_, kind, _) in enumerate(environment.lex(source)):
+        of_tag = 0 if kind.endswith(("_begin", "_end")) else of_tag + 1
+        if of_tag > MAX_TOKENS_OF_TAG or number > MAX_TOKENS:
+            raise TemplateProblem(
+                f"the template has more than {MAX_TOKENS_OF_TAG:,} names, operators and values in "
+                f"one expression, or {MAX_TOKENS:,} in all"
+            )
 
 
 def _check_roots(tree: nodes.Template, environment: Environment, names: Collection[str]) -> None:
@@ -192,6 +214,12 @@ def _shadowing(tree: nodes.Template, names: Collection[str]) -> frozenset[str]:
     return frozenset(stored.union(names)) - {"cute"}
 
 
+def _measured(node: nodes.Node) -> nodes.Node:
+    """The expression, its value measured where a template puts it together from others."""
+    assert isinstance(node, nodes.Expr)  # noqa: S101  # for the type checker
+    return nodes.Filter(node, MEASURE, [], [], None, None, lineno=node.lineno)
+
+
 class _Rewriter(NodeTransformer):
     def __init__(self, environment: TemplateEnvironment, shadowing: frozenset[str]) -> None:
         self._environment = environment
@@ -236,7 +264,24 @@ class _Rewriter(NodeTransformer):
     def visit_Filter(self, node: nodes.Filter) -> nodes.Node:  # noqa: N802
         self._check_filter(node.name)
         self._check_arguments(node)
-        return self.generic_visit(node)
+        return _measured(self.generic_visit(node))
+
+    def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802
+        return _measured(self.generic_visit(node))
+
+    visit_Dict = visit_List  # noqa: N815
+
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802
+        visited = self.generic_visit(node)
+        return visited if node.ctx == "store" else _measured(visited)
+
+    def visit_Macro(self, node: nodes.Macro) -> nodes.Node:  # noqa: N802
+        visited = self.generic_visit(node)
+        call = nodes.Filter(nodes.Const(None), COUNT_CALL, [], [], None, None, lineno=node.lineno)
+        node.body.insert(0, nodes.ExprStmt(call, lineno=node.lineno))
+        return visited
+
+    visit_CallBlock = visit_Macro  # noqa: N815
 
     def visit_Test(self, node: nodes.Test) -> nodes.Node:  # noqa: N802
         if node.name not in self._environment.tests:
@@ -262,7 +307,7 @@ class _Rewriter(NodeTransformer):
             first, name, rest, node.kwargs, node.dyn_args, node.dyn_kwargs, lineno=node.lineno
         )
         self._check_arguments(call)
-        return self.generic_visit(call)
+        return _measured(self.generic_visit(call))
 
     def _check_filter(self, name: str) -> None:
         if name in _UNAVAILABLE:

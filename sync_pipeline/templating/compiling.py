@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Template, TemplateError, nodes
+from jinja2.runtime import Context
 
 from sync_pipeline.errors import MappingError, RecordError, SyncPipelineError
+from sync_pipeline.templating.bounds import MAX_TEXT, begin, template_error
 from sync_pipeline.templating.checking import TemplateProblem, parse_checked
 from sync_pipeline.templating.environment import plain_environment
-from sync_pipeline.templating.sandbox import RecordContext, TemplateEnvironment
-from sync_pipeline.templating.text import MAX_TEXT, ConfigVariables, template_error
+from sync_pipeline.templating.sandbox import TemplateEnvironment
+from sync_pipeline.templating.text import ConfigVariables
 
 _MESSAGE_LENGTH = 200
 
@@ -63,6 +65,7 @@ def compile_tree(tree: nodes.Template, environment: TemplateEnvironment) -> Temp
     Raises:
         TemplateProblem: It is nested too deep for Python's compiler, or misuses a statement.
     """
+    begin()  # Jinja2 works out while it compiles what depends on no value
     try:
         return environment.from_string(tree)
     except (RecursionError, MemoryError) as err:
@@ -71,23 +74,23 @@ def compile_tree(tree: nodes.Template, environment: TemplateEnvironment) -> Temp
         raise TemplateProblem(f"the template does not compile: {err}") from err
 
 
-def new_context(template: Template, variables: Mapping[str, Any]) -> RecordContext:
+def new_context(template: Template, variables: Mapping[str, Any]) -> Context:
     """A context for one rendering (or several, one after the other) of a compiled template."""
     values = {**template.globals, **variables}
     config = values.get("config")
     if isinstance(config, Mapping) and not isinstance(config, ConfigVariables):
         values["config"] = ConfigVariables(config)
-    return RecordContext(template.environment, values, None, {})
+    return Context(template.environment, values, None, {})
 
 
-def render_text(template: Template, context: RecordContext) -> str:
+def render_text(template: Template, context: Context) -> str:
     """The text of a template with the values of a context.
 
     Raises:
         RecordError: It cannot be rendered with these values.
         SyncPipelineError: A look-up failed for a reason that no other record would survive.
     """
-    context.steps = 0
+    begin()
     try:
         return template.environment.concat(template.root_render_func(context))
     except SyncPipelineError:

@@ -9,11 +9,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from jinja2 import pass_context
+from jinja2.runtime import Context
 
 from sync_pipeline.model import canonical_key
+from sync_pipeline.templating.bounds import template_error
 from sync_pipeline.templating.lookups import SpaceAnswers, lookup_list, split_keys
-from sync_pipeline.templating.sandbox import RecordContext
-from sync_pipeline.templating.text import is_nothing, template_error, to_json, to_text
+from sync_pipeline.templating.text import is_nothing, to_json, to_text
 
 _WORD = re.compile(r"[^\W_]+")
 _INTEGER = re.compile(r"\s*[+-]?[0-9]{1,300}\s*")
@@ -117,17 +118,15 @@ def to_pascal_case(text: Any) -> str:
 def _space_functions(answers: SpaceAnswers) -> dict[str, Callable[..., Any]]:
     # `pass_context` keeps Jinja2 from asking the space while it compiles constants.
     @pass_context
-    def entries_count(_: RecordContext, content_type: Any, field: Any, value: Any) -> int:
+    def entries_count(_: Context, content_type: Any, field: Any, value: Any) -> int:
         return answers.count(to_text(content_type), to_text(field), _wanted(value))
 
     @pass_context
-    def entries_exist(_: RecordContext, content_type: Any, field: Any, value: Any) -> bool:
+    def entries_exist(_: Context, content_type: Any, field: Any, value: Any) -> bool:
         return answers.count(to_text(content_type), to_text(field), _wanted(value)) > 0
 
     @pass_context
-    def near(
-        _: RecordContext, content_type: Any, field: Any, radius_km: Any, lat: Any, lon: Any
-    ) -> bool:
+    def near(_: Context, content_type: Any, field: Any, radius_km: Any, lat: Any, lon: Any) -> bool:
         numbers = [_number("cute.near", given) for given in (radius_km, lat, lon)]
         if None in numbers:
             return False
@@ -135,7 +134,7 @@ def _space_functions(answers: SpaceAnswers) -> dict[str, Callable[..., Any]]:
 
     @pass_context
     def look_up_list(
-        _: RecordContext,
+        _: Context,
         values: Any,
         content_type: Any,
         match_field: Any,

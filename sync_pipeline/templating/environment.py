@@ -7,10 +7,16 @@ from functools import lru_cache
 from jinja2.utils import Cycler, Joiner, Namespace
 
 from sync_pipeline.model import EntryLookup
+from sync_pipeline.templating.bounds import bounded_dict, measured
 from sync_pipeline.templating.cute_functions import build_cute_functions
 from sync_pipeline.templating.jinja_filters import build_filters, build_tests, concatenated
 from sync_pipeline.templating.lookups import SpaceAnswers
-from sync_pipeline.templating.sandbox import TemplateEnvironment, bounded_range, counted
+from sync_pipeline.templating.sandbox import (
+    TemplateEnvironment,
+    bounded_range,
+    called,
+    counted,
+)
 from sync_pipeline.templating.scriban.data import build_data_functions
 from sync_pipeline.templating.scriban.numbers import build_number_functions
 from sync_pipeline.templating.scriban.text import build_text_functions
@@ -19,6 +25,8 @@ from sync_pipeline.templating.text import EmptyValue, MissingValue, to_text
 #: Names of filters that only rewritten templates use; no template can spell them.
 CONCATENATE = "~"
 COUNT_TURNS = "for"
+COUNT_CALL = "macro"
+MEASURE = "[]"
 
 
 def build_environment(
@@ -43,13 +51,15 @@ def build_environment(
     environment.filters.update(build_cute_functions(SpaceAnswers(lookup, default_locale)))
     for build in (build_text_functions, build_data_functions, build_number_functions):
         environment.filters.update(build())
-    environment.filters.update({CONCATENATE: concatenated, COUNT_TURNS: counted})
+    environment.filters.update(
+        {CONCATENATE: concatenated, COUNT_TURNS: counted, COUNT_CALL: called, MEASURE: measured}
+    )
     environment.tests.clear()
     environment.tests.update(build_tests())
     environment.globals.clear()
     environment.globals |= {
         "range": bounded_range,
-        "dict": dict,
+        "dict": bounded_dict,
         "namespace": Namespace,
         "cycler": Cycler,
         "joiner": Joiner,

@@ -13,19 +13,13 @@ from jinja2.filters import FILTERS, make_attrgetter
 from jinja2.tests import TESTS
 
 from sync_pipeline.templating.arguments import read_count, read_number
+from sync_pipeline.templating.bounds import MAX_ITEMS, checked_size, template_error
 from sync_pipeline.templating.sandbox import (
     TemplateEnvironment,
     bounded_join,
     bounded_replace,
 )
-from sync_pipeline.templating.text import (
-    MAX_ITEMS,
-    checked_size,
-    is_nothing,
-    template_error,
-    to_json,
-    to_text,
-)
+from sync_pipeline.templating.text import is_nothing, to_json, to_text
 
 #: Not offered: they depend on chance, show Python's insides, reach attributes, or make markup.
 _REMOVED = {"random", "pprint", "attr", "urlize", "xmlattr", "forceescape", "safe"}
@@ -124,7 +118,10 @@ def _of_text(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def on_text(*args: Any, **options: Any) -> Any:
         result = function(*args[:passed], to_text(args[passed]), *args[passed + 1 :], **options)
-        return str(result) if isinstance(result, str) else result
+        if not isinstance(result, str):
+            return result
+        checked_size(len(result))
+        return str(result)
 
     _copy_pass_flag(function, on_text)
     return on_text
@@ -197,6 +194,8 @@ def _sized(function: Callable[..., Any]) -> Callable[..., Any]:
         for size in (*args[passed:], *options.values()):
             if isinstance(size, int) and abs(size) > MAX_ITEMS:
                 raise template_error(f"a size of more than {MAX_ITEMS:,} in a filter")
+            if isinstance(size, int):
+                checked_size(abs(size))
         return function(*args, **options)
 
     _copy_pass_flag(function, bounded)

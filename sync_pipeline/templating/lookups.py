@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sync_pipeline.errors import RecordError, UsageError
 from sync_pipeline.model import EntryLookup, canonical_key
 from sync_pipeline.suggestions import remark_meant
-from sync_pipeline.templating.text import template_error
+from sync_pipeline.templating.bounds import template_error
 
 _T = TypeVar("_T")
 _KM_PER_DEGREE = 6371.0088 * math.pi / 180

@@ -14,10 +14,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jinja2 import nodes
+from jinja2.runtime import Context
 
 from sync_pipeline.errors import RecordError, SyncPipelineError
+from sync_pipeline.templating.bounds import begin
 from sync_pipeline.templating.compiling import compile_tree, new_context, render_error, render_text
-from sync_pipeline.templating.sandbox import RecordContext, TemplateEnvironment
+from sync_pipeline.templating.sandbox import TemplateEnvironment
 
 _CAPTURED = "_captured"
 
@@ -47,18 +49,18 @@ class Program:
         self._template = compile_tree(combined, environment)
         self._chunks = self._template.root_render_func
 
-    def new_context(self, variables: Mapping[str, Any]) -> RecordContext:
+    def new_context(self, variables: Mapping[str, Any]) -> Context:
         """A context; change its `parent` between records to render the next one."""
         return new_context(self._template, variables)
 
-    def render(self, context: RecordContext) -> list[str]:
+    def render(self, context: Context) -> list[str]:
         """The text of every template, in order.
 
         Raises:
             RenderingError: One of them failed; says which.
             SyncPipelineError: A look-up failed for a reason that no other record would survive.
         """
-        context.steps = 0
+        begin()
         try:
             return list(self._chunks(context))
         except Exception as err:
@@ -66,9 +68,9 @@ class Program:
                 raise
             raise self._blame(context, err) from err
 
-    def _blame(self, context: RecordContext, err: Exception) -> RenderingError:
+    def _blame(self, context: Context, err: Exception) -> RenderingError:
         """Render one by one to find the template that fails."""
-        apart = RecordContext(self._environment, dict(context.parent), None, {})
+        apart = Context(self._environment, dict(context.parent), None, {})
         for index, tree in enumerate(self._trees):
             try:
                 render_text(compile_tree(tree, self._environment), apart)

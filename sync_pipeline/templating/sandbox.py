@@ -19,20 +19,23 @@ from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
 
-from sync_pipeline.templating.text import (
+from sync_pipeline.templating.bounds import (
     MAX_ITEMS,
     MAX_TEXT,
+    checked_count,
+    checked_size,
+    measured,
+    template_error,
+    turn,
+)
+from sync_pipeline.templating.text import (
     ConfigVariables,
     EmptyValue,
     MissingValue,
-    checked_size,
     is_nothing,
-    template_error,
     to_text,
 )
 
-#: Turns of all `for` loops of one template and record together.
-MAX_STEPS = 1_000_000
 #: Integers may grow to this many bits, about 300 digits; Contentful's end at 54.
 MAX_BITS = 1024
 #: Methods that a template may call, by the type of the value they are called on.
@@ -101,16 +104,9 @@ class _PlainOutput(CodeGenerator):
         self.write(")")
 
 
-class RecordContext(Context):
-    """A context that counts loop turns, so that it can be reused record after record."""
-
-    steps = 0
-
-
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
     """See the module. `build_environment` fills it with filters, tests and globals."""
 
-    context_class = RecordContext
     code_generator_class = _PlainOutput
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
@@ -183,7 +179,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             raise template_error(
                 'the % operator does not format text here: use the filter "format"'
             )
-        return super().call_binop(context, operator, left, right)
+        return measured(super().call_binop(context, operator, left, right))
 
 
 class _BoundedText(str):
@@ -224,15 +220,22 @@ def bounded_range(*bounds: int) -> range:
 
 
 @pass_context
-def counted(context: RecordContext, items: Any) -> Iterator[Any]:
-    """The items that a `for` loop runs over; the turns of all loops of a template are bounded."""
+def counted(context: Context, items: Any) -> Iterator[Any]:
+    """The items that a `for` loop runs over, each a turn."""
+    del context  # asked for so that Jinja2 does not run it while it compiles
     if items is None:
         return
     for item in items:
-        context.steps += 1
-        if context.steps > MAX_STEPS:
-            raise template_error(f"the loops of the template take more than {MAX_STEPS:,} turns")
+        turn()
         yield item
+
+
+@pass_context
+def called(context: Context, value: Any) -> Any:
+    """Stands at the beginning of a macro's body: each call is a turn."""
+    del context
+    turn()
+    return value
 
 
 def _add(left: Any, right: Any) -> Any:
@@ -241,9 +244,8 @@ def _add(left: Any, right: Any) -> Any:
         checked_size(len(first) + len(second))
         return first + second
     if isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)):
-        if len(left) + len(right) > MAX_ITEMS:
-            raise template_error(f"a list of more than {MAX_ITEMS:,} items")
-        return [*left, *right]
+        checked_count(len(left) + len(right))
+        return measured([*left, *right])
     return left + right
 
 
@@ -258,6 +260,8 @@ def check_product(left: Any, right: Any) -> None:
             limit = MAX_TEXT if isinstance(value, str) else MAX_ITEMS
             if len(value) * max(times, 0) > limit:
                 raise template_error(f"repeating a value to more than {limit:,} elements")
+            if isinstance(value, str):
+                checked_size(len(value) * max(times, 0))
 
 
 def _check_power(left: Any, right: Any) -> None:

@@ -16,20 +16,11 @@ from uuid import UUID
 from jinja2 import ChainableUndefined, StrictUndefined, Undefined, UndefinedError
 
 from sync_pipeline.errors import RecordError
+from sync_pipeline.templating.bounds import measured, template_error
 
-#: Longest text that a template may build, in characters: 50 times the largest field of Contentful.
-#: Text that a row brings along may be longer; only what makes text grow is bounded.
-MAX_TEXT = 10_000_000
-#: Most items that `range`, a repeated list or padding may produce, and the widest padding.
-MAX_ITEMS = 100_000
 _CONDITIONS = {"true": True, "false": False, "": None}
 #: Characters of a value that a message quotes.
 _SHOWN = 40
-
-
-def template_error(message: str) -> RecordError:
-    """The error of a template that compiles but cannot be rendered with this record."""
-    return RecordError(message, error_id="TemplateError")
 
 
 class MissingValue(ChainableUndefined):
@@ -126,7 +117,7 @@ def to_text(value: Any) -> str:
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
     if isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray, memoryview)):
-        return to_json(list(value))
+        return to_json(measured(list(value)))
     return _refuse(value)
 
 
@@ -161,14 +152,6 @@ def to_json(value: Any, indent: int | None = None) -> str:
 def is_nothing(value: Any) -> bool:
     """Whether a value is null or missing. An unset environment variable counts as missing."""
     return value is None or isinstance(value, Undefined)
-
-
-def checked_size(characters: int) -> None:
-    """Refuse to build a text longer than `MAX_TEXT`."""
-    if characters > MAX_TEXT:
-        raise template_error(
-            f"the template would build a text of more than {MAX_TEXT:,} characters"
-        )
 
 
 def _json_default(value: Any) -> Any:

@@ -6,10 +6,11 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from jinja2.runtime import Context
+
 from sync_pipeline.errors import RecordError
 from sync_pipeline.model import DeadLetter, DesiredEntry, Filtered, Row, SpooledRecord, field_value
 from sync_pipeline.templating.program import Program, RenderingError
-from sync_pipeline.templating.sandbox import RecordContext
 from sync_pipeline.templating.text import ConfigVariables, read_condition
 from sync_pipeline.transform.merging import MappedRecord, Merger
 from sync_pipeline.transform.plan import KeyPlan, LocationRule, NamedRule, Plan
@@ -122,19 +123,19 @@ class Mapper:
         mapped = self._map(self._open_context({}, None), row, variables or {})
         return mapped if isinstance(mapped, MappedRecord) else None
 
-    def _open_context(self, row: Row, variables: Mapping[str, Any] | None) -> RecordContext:
+    def _open_context(self, row: Row, variables: Mapping[str, Any] | None) -> Context:
         parent = {**self._roots, **(variables or {}), "row": row}
-        return RecordContext(self._plan.environment, parent, None, {})
+        return Context(self._plan.environment, parent, None, {})
 
-    def _thread_context(self) -> RecordContext:
+    def _thread_context(self) -> Context:
         """A context that this thread keeps: to open one takes longer than to render a key."""
-        context: RecordContext | None = getattr(self._kept, "context", None)
+        context: Context | None = getattr(self._kept, "context", None)
         if context is None:
             context = self._kept.context = self._open_context({}, None)
         return context
 
     def _map(
-        self, context: RecordContext, row: Row, variables: Mapping[str, Any]
+        self, context: Context, row: Row, variables: Mapping[str, Any]
     ) -> MappedRecord | bool | None:
         """What a row says; what `filterExpression` says where that leaves the row out."""
         plan = self._plan
@@ -158,7 +159,7 @@ class Mapper:
         record.key = self._key(record)
         return record
 
-    def _verdict(self, context: RecordContext) -> bool | None:
+    def _verdict(self, context: Context) -> bool | None:
         """Whether `filterExpression` keeps the row; None: it came to nothing.
 
         Sets `var` for what comes after.
@@ -250,7 +251,7 @@ def _is_blank(text: str) -> bool:
     return not text or text.isspace()
 
 
-def _render_key(plan: KeyPlan, context: RecordContext) -> str:
+def _render_key(plan: KeyPlan, context: Context) -> str:
     """Canonical key, "" where it is blank; sets `var` to the pre-mappings that it uses."""
     if plan.pre_program is not None:
         texts = plan.pre_program.render(context)
@@ -268,7 +269,7 @@ def _check_id_owner(record: MappedRecord, owner: str) -> None:
         )
 
 
-def _render(program: Program, context: RecordContext, names: Sequence[str]) -> list[str]:
+def _render(program: Program, context: Context, names: Sequence[str]) -> list[str]:
     try:
         return program.render(context)
     except RenderingError as err:

@@ -7,15 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sync_pipeline.templating.arguments import read_count, read_list
+from sync_pipeline.templating.bounds import checked_count, template_error
 from sync_pipeline.templating.sandbox import bounded_join
-from sync_pipeline.templating.text import (
-    MAX_ITEMS,
-    EmptyValue,
-    is_nothing,
-    template_error,
-    to_json,
-    to_text,
-)
+from sync_pipeline.templating.text import EmptyValue, is_nothing, to_json, to_text
 
 _TYPES: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (bool, "boolean"), ((int, float), "number"), (str, "string"),
@@ -73,8 +67,7 @@ def default(value: Any, alternative: Any) -> Any:
 
 
 def _bounded(items: list[Any]) -> list[Any]:
-    if len(items) > MAX_ITEMS:
-        raise template_error(f"a list of more than {MAX_ITEMS:,} items")
+    checked_count(len(items))
     return items
 
 

@@ -177,7 +177,9 @@ class _Translator:
         if item.kind == "text" and item.text.startswith("`"):
             self.has_changed = True
             return f"{space}{_quoted(item.text[1:-1])}", at + 1
-        if item.kind == "name" and not _is_member(items, at):
+        if item.text == "." or _is_member(items, at):
+            return space + item.text, at + 1  # a range was looked for where the path began
+        if item.kind == "name":
             return self._name(items, at, space)
         return self._range(items, at, space)
 

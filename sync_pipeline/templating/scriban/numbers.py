@@ -14,7 +14,8 @@ from typing import Any
 
 from sync_pipeline.dates import parse_date
 from sync_pipeline.templating.arguments import Number, read_count, read_number, tidy
-from sync_pipeline.templating.text import is_nothing, template_error, to_text
+from sync_pipeline.templating.bounds import template_error
+from sync_pipeline.templating.text import is_nothing, to_text
 
 _FORMAT = re.compile(r"([FfNnDd])([0-9]{0,2})")
 _CUSTOM_FORMAT = re.compile(r"(#,##)?(0+)(?:\.(0+))?")

@@ -15,8 +15,9 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from sync_pipeline.templating.arguments import Number, read_count, read_number
+from sync_pipeline.templating.bounds import checked_size, template_error
 from sync_pipeline.templating.sandbox import bounded_join, bounded_replace
-from sync_pipeline.templating.text import checked_size, template_error, to_text
+from sync_pipeline.templating.text import to_text
 
 #: What begins like this ends like that; what never ends is a tag like any other.
 _BLOCKS = (

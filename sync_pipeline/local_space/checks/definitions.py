@@ -80,8 +80,7 @@ def _asset_field(field_id: str, field_type: str) -> FieldDefinition:
     return FieldDefinition(id=field_id, type=field_type, localized=True)
 
 
-#: What an asset may hold, in the shape of a content type. Its file may be required or not on
-#: publish; the rehearsal does not insist on a processed one.
+#: What an asset may hold, in the shape of a content type; its files have rules of their own.
 ASSET_DEFINITION = TypeDefinition(
     id="",
     fields={

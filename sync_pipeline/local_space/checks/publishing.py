@@ -12,6 +12,7 @@ from typing import Any
 
 from sync_pipeline.local_space.api_error import Detail, validation_error
 from sync_pipeline.local_space.checks import rich_text
+from sync_pipeline.local_space.checks.asset_files import seen_details
 from sync_pipeline.local_space.checks.definitions import (
     FieldDefinition,
     TypeDefinition,
@@ -266,13 +267,13 @@ def _mime_group(value: Any, rule: Any, place: _Place) -> Iterator[dict[str, Any]
 
 
 def _file_size(value: Any, rule: Any, place: _Place) -> Iterator[dict[str, Any]]:
-    size = _file_of(value, place).get("details", {}).get("size")
+    size = seen_details(_file_of(value, place)).get("size")
     if size is not None:
         yield from _bounds(size, rule, "Size")
 
 
 def _image_dimensions(value: Any, rule: Any, place: _Place) -> Iterator[dict[str, Any]]:
-    image = _file_of(value, place).get("details", {}).get("image") or {}
+    image = seen_details(_file_of(value, place)).get("image") or {}
     for side in ("width", "height"):
         if side in image and rule.get(side):
             yield from _bounds(image[side], rule[side], side.capitalize())

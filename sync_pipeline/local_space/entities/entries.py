@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from sync_pipeline.local_space.api_error import bad_request, validation_error, version_mismatch
+from sync_pipeline.local_space.checks.asset_files import check_processed
 from sync_pipeline.local_space.checks.definitions import (
     ASSET_DEFINITION,
     TypeDefinition,
@@ -291,8 +292,11 @@ def check_record(scope: Scope, record: Record, change: LocaleChange | None = Non
             raise validation_error(
                 [{"name": "unknown", "path": ["fields", "*"], "value": code} for code in unknown]
             )
+    fields = orjson.loads(record.fields)
+    if record.kind == "Asset":
+        check_processed(fields, None if change is None else change.add)
     check_publishable(
-        orjson.loads(record.fields),
+        fields,
         definition_of(scope, record.kind, record.content_type),
         surroundings(scope, record),
         None if change is None else change.add,

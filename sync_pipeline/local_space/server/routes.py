@@ -16,6 +16,7 @@ from sync_pipeline.local_space.entities import (
     locales,
     spaces,
     tags,
+    uploads,
 )
 from sync_pipeline.local_space.entities.bulk_payload import ACTIONS, read_locale_change
 from sync_pipeline.local_space.queries import references
@@ -77,16 +78,31 @@ def _spaces(store: Store, request: Request, rest: Rest) -> Answer:
                 source=request.headers.get("x-contentful-source-environment"),
             )
             return saved(body, created=created)
-        case ("POST", [space_id, "uploads"]):
-            return saved(assets.post_upload(store, space_id, request.body_size), created=True)
-        case ("GET", [space_id, "uploads", upload_id]):
-            return ok(assets.read_upload(store, space_id, upload_id))
+        case (_, [space_id, "uploads", *more]):
+            return _uploads(store, request, space_id, None, more)
         case ("GET", [space_id, "webhook_definitions" | "roles" | "api_keys" | "users"]):
             spaces.read_space(store, space_id)
             return ok(page([], request.parameters))
         case (_, [space_id, first, *more]) if first != "environments":
             # Without `/environments/{env}` a path means `master`.
             return _environment(store.scope(space_id, DEFAULT_ENVIRONMENT), request, first, more)
+        case _:
+            raise unknown_route()
+
+
+def _uploads(
+    store: Store, request: Request, space_id: str, environment_id: str | None, rest: Rest
+) -> Answer:
+    match (request.method, rest):
+        case ("POST", []):
+            size = request.body_size
+            body = uploads.post_upload(store, space_id, environment_id, request.body, size)
+            return saved(body, created=True)
+        case ("GET", [upload_id]):
+            return ok(uploads.read_upload(store, space_id, environment_id, upload_id))
+        case ("DELETE", [upload_id]):
+            uploads.delete_upload(store, space_id, environment_id, upload_id)
+            return no_content()
         case _:
             raise unknown_route()
 
@@ -280,6 +296,10 @@ def _bulk_operations(_scope: Scope, _request: Request, _rest: Rest) -> Answer:
     raise ApiError(403, "AccessDenied", "Bulk entry operations are not enabled for a local space.")
 
 
+def _environment_uploads(scope: Scope, request: Request, rest: Rest) -> Answer:
+    return _uploads(scope.store, request, scope.space_id, scope.environment_id, rest)
+
+
 _RESOURCES: dict[str, Callable[[Scope, Request, Rest], Answer]] = {
     "entries": _entries,
     "assets": _assets,
@@ -288,6 +308,7 @@ _RESOURCES: dict[str, Callable[[Scope, Request, Rest], Answer]] = {
     "editor_interfaces": _editor_interfaces,
     "locales": _locales,
     "tags": _tags,
+    "uploads": _environment_uploads,
     "bulk_actions": _bulk_actions,
     "bulk_operations": _bulk_operations,
 }

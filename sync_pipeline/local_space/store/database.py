@@ -16,8 +16,13 @@ from pathlib import Path
 
 from sync_pipeline.errors import AccessError
 
-#: Raised when the tables change; an older file is refused rather than misread.
-SCHEMA_VERSION = 1
+#: Raised when the tables change, with the step that brings older files along; a newer file is
+#: refused rather than misread.
+SCHEMA_VERSION = 2
+#: Version -> what makes it of the one before.
+_UPGRADES = {
+    2: "ALTER TABLE uploads ADD COLUMN environment TEXT; ALTER TABLE uploads ADD COLUMN image TEXT",
+}
 
 #: Columns of an entry or asset, in the order of `records.Record`.
 RECORD_COLUMNS = (
@@ -88,6 +93,8 @@ CREATE TABLE IF NOT EXISTS tags (
 );
 CREATE TABLE IF NOT EXISTS uploads (
   space TEXT NOT NULL, id TEXT NOT NULL, size INTEGER NOT NULL, created_at TEXT NOT NULL,
+  environment TEXT,                -- NULL: of the space
+  image TEXT,                      -- JSON: width and height, where it is an image
   PRIMARY KEY (space, id)
 );
 CREATE TABLE IF NOT EXISTS bulk_actions (
@@ -121,20 +128,10 @@ def open_database(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA cache_size=-16000")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version not in (0, SCHEMA_VERSION):
-            raise AccessError(  # noqa: TRY301 - one way out closes the connection
-                f"{path} was written by another version of the local space (schema {version}, "
-                f"this one reads {SCHEMA_VERSION}): export it with that version, or remove it."
-            )
-        if version == 0:
+        if _version(connection) != SCHEMA_VERSION:
             with transaction(connection):
-                for statement in _SCHEMA.split(";"):
-                    connection.execute(statement)
-                connection.execute(
-                    "INSERT OR IGNORE INTO meta VALUES ('storage_id', ?)", (uuid.uuid4().hex,)
-                )
-                connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+                # Read again: another process may have done it meanwhile.
+                _bring_to_version(connection, _version(connection), path)
     except sqlite3.DatabaseError as error:
         connection.close()
         raise AccessError(f"{path} cannot be opened as a local space: {error}") from error
@@ -142,6 +139,29 @@ def open_database(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _bring_to_version(connection: sqlite3.Connection, version: int, path: Path) -> None:
+    if version > SCHEMA_VERSION:
+        raise AccessError(
+            f"{path} was written by a newer version of the local space (schema {version}, this "
+            f"one reads {SCHEMA_VERSION}): export it with that version, or remove it."
+        )
+    statements = _SCHEMA.split(";") if version == 0 else []
+    for step in range(version + 1, SCHEMA_VERSION + 1) if version else ():
+        statements += _UPGRADES[step].split(";")
+    for statement in statements:
+        connection.execute(statement)
+    if version == 0:
+        connection.execute(
+            "INSERT OR IGNORE INTO meta VALUES ('storage_id', ?)", (uuid.uuid4().hex,)
+        )
+    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
 
 @contextmanager

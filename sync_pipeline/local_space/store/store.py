@@ -91,6 +91,8 @@ class Store:
     _data_version: int = -1
     #: Expression indexes known to exist.
     known_indexes: set[str] = field(default_factory=set)
+    #: (env, asset id) -> versions between which nothing but processing of its files happened.
+    processed: dict[tuple[int, str], tuple[int, int]] = field(default_factory=dict)
     #: Environments whose indexes for `unique` exist.
     prepared: set[int] = field(default_factory=set)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sync_pipeline.local_space.transfer.importing import import_file
 from sync_pipeline_tests.local_space.conftest import Api, Reply
 
 
@@ -302,16 +305,15 @@ def test_a_changed_type_counts_for_an_entry_when_it_is_published_again(api: Api)
     assert api.get("/entries/e").body["sys"]["publishedVersion"] == 2
 
 
-def test_a_value_of_a_former_type_is_refused_on_publish(api: Api) -> None:
-    """Saved as a Symbol; then the field was omitted, deleted and made anew as an Integer."""
-    api.put_type("thing", [{"id": "f", "type": "Symbol", "omitted": True}])
-    api.put_entry("e", {"f": "text"})
-    api.call("PUT", "/content_types/thing", {"name": "thing", "fields": []}, version=2)
+def test_a_value_of_another_type_is_refused_on_publish(api: Api, tmp_path: Path) -> None:
+    """An import takes values as they are."""
     rule = {"range": {"min": 1}}
-    field = {"id": "f", "name": "f", "type": "Integer", "validations": [rule]}
-    api.call("PUT", "/content_types/thing/published", version=3)
-    api.call("PUT", "/content_types/thing", {"name": "thing", "fields": [field]}, version=4)
-    assert api.call("PUT", "/content_types/thing/published", version=5).status == 200
+    api.put_type("thing", [{"id": "f", "type": "Integer", "validations": [rule]}])
+    link = {"sys": {"type": "Link", "linkType": "ContentType", "id": "thing"}}
+    entry = {"sys": {"id": "e", "contentType": link}, "fields": {"f": {"en-US": "text"}}}
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps({"entries": [entry]}), encoding="utf-8")
+    import_file(api.app.store, path)
     (fault,) = api.call("PUT", "/entries/e/published", version=1).faults
     assert (fault["name"], fault["type"]) == ("type", "Integer")
 

@@ -219,10 +219,16 @@ def test_actions_are_forgotten_after_seven_days(things: Api, clock: Clock) -> No
 
 
 def test_assets_can_be_published_in_bulk(things: Api) -> None:
-    things.call("PUT", "/assets/a", {"fields": {"title": {"en-US": "t"}}})
+    file = {"fileName": "f", "contentType": "text/plain", "upload": "https://x.example/f"}
+    things.call("PUT", "/assets/a", {"fields": {"file": {"en-US": file}}})
     asset = {"sys": {"type": "Link", "linkType": "Asset", "id": "a", "version": 1}}
+    refused = outcome(things, submit(things, "publish", asset))
+    (error,) = refused["error"]["details"]["errors"]
+    assert error["error"]["details"]["errors"][0]["path"] == ["fields", "file", "en-US", "url"]
+    things.call("PUT", "/assets/a/files/en-US/process", version=1)
+    asset["sys"]["version"] = 2
     assert outcome(things, submit(things, "publish", asset))["sys"]["status"] == "succeeded"
-    assert things.get("/assets/a").body["sys"]["publishedVersion"] == 1
+    assert things.get("/assets/a").body["sys"]["publishedVersion"] == 2
 
 
 def test_bulk_entry_operations_are_not_enabled(api: Api) -> None:

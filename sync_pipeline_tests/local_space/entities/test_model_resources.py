@@ -260,35 +260,3 @@ def test_a_new_environment_is_a_copy_that_goes_its_own_way(things: Api) -> None:
     assert staging.get("/locales").body["total"] == 2
     listed = things.call("GET", "!/spaces/local/environments").body["items"]
     assert [item["sys"]["id"] for item in listed] == ["master", "staging"]
-
-
-# ---------------------------------------------------------------- assets
-
-
-def test_an_asset_is_processed_and_published(api: Api) -> None:
-    file = {"fileName": "a.png", "contentType": "image/png", "upload": "https://x.example/a.png"}
-    fields = {"title": {"en-US": "t"}, "file": {"en-US": file}}
-    assert api.call("PUT", "/assets/a", {"fields": fields}).status == 201
-    assert api.call("PUT", "/assets/a/files/de-DE/process", version=1).status == 400
-    assert api.call("PUT", "/assets/a/files/en-US/process", version=7).status == 409
-    assert api.call("PUT", "/assets/a/files/en-US/process", version=1).status == 204
-    asset = api.get("/assets/a").body
-    assert asset["sys"]["version"] == 2
-    assert asset["fields"]["file"]["en-US"]["url"] == "//x.example/a.png"
-    assert "upload" not in asset["fields"]["file"]["en-US"]
-    assert api.call("PUT", "/assets/a/published", version=2).status == 200
-    assert api.get("/assets", mimetype_group="image").body["total"] == 1
-    assert api.get("/assets", mimetype_group="video").body["total"] == 0
-    assert api.get("/assets", **{"fields.file.contentType": "image/png"}).body["total"] == 1
-    assert api.get("/assets", **{"fields.title": "t"}).body["total"] == 1
-    assert api.get("/entries").body["total"] == 0
-
-
-def test_an_uploaded_file_is_processed(api: Api) -> None:
-    upload = api.call("POST", "!/spaces/local/uploads", raw=b"x" * 2_000_000)
-    assert upload.status == 201
-    link = {"sys": {"type": "Link", "linkType": "Upload", "id": upload.body["sys"]["id"]}}
-    file = {"fileName": "a.bin", "contentType": "application/zip", "uploadFrom": link}
-    api.call("PUT", "/assets/a", {"fields": {"file": {"en-US": file}}})
-    assert api.call("PUT", "/assets/a/files/en-US/process", version=1).status == 204
-    assert api.get("/assets/a").body["fields"]["file"]["en-US"]["details"] == {"size": 2_000_000}

@@ -33,8 +33,10 @@ def filled(things: Api) -> Api:
     things.call("PUT", "/tags/t", {"name": "Tag", "sys": {"visibility": "public"}})
     tagged = {"fields": {}, "metadata": {"tags": [tag]}}
     things.call("PUT", "/entries/tagged", tagged, content_type="thing")
-    things.call("PUT", "/assets/a", {"fields": {"title": {"en-US": "t"}}})
-    things.call("PUT", "/assets/a/published", version=1)
+    file = {"fileName": "f", "contentType": "text/plain", "upload": "https://x.example/f"}
+    things.call("PUT", "/assets/a", {"fields": {"file": {"en-US": file}}})
+    things.call("PUT", "/assets/a/files/en-US/process", version=1)
+    assert things.call("PUT", "/assets/a/published", version=2).status == 200
     things.call("PUT", "/content_types/draft-type", {"name": "d", "fields": []})
     controls = {"controls": [{"fieldId": "name", "widgetId": "slugEditor"}]}
     things.call("PUT", "/content_types/thing/editor_interface", controls, version=1)

@@ -187,18 +187,27 @@ def _format(config: SyncConfig) -> Iterator[Finding]:
             yield ("csv", name), "must be one character, such as ';' (or `tab`)"
     if csv.delimiter is not None and csv.delimiter == csv.quote_char:
         yield ("csv", "delimiter"), "must not be the same as `quoteChar`"
-    if csv.encoding is not None:
-        try:
-            codecs.lookup(csv.encoding)
-        except (LookupError, ValueError):
-            message = (
-                f"the encoding `{shorten(csv.encoding)}` is not known; such as utf-8 or cp1252"
-            )
-            yield ("csv", "encoding"), message
+    yield from _encoding(("csv", "encoding"), csv.encoding)
+    yield from _encoding(("results_encoding",), config.results_encoding)
+    if is_csv and config.results_encoding is not None:
+        message = f"is not used with resultsFormat {config.results_format}; write `csv.encoding`"
+        yield ("results_encoding",), message
     if not csv.has_header and not csv.column_names:
         yield ("csv",), "without a header line `columnNames` must name the columns; add it"
     if csv.column_names and len(set(csv.column_names)) < len(csv.column_names):
         yield ("csv", "column_names"), "names a column twice; give each its own name"
+
+
+def _encoding(loc: Loc, name: str | None) -> Iterator[Finding]:
+    if name is None:
+        return
+    try:
+        # Python has encodings of bytes, too, such as base64.
+        is_text = getattr(codecs.lookup(name), "_is_text_encoding", True)
+    except (LookupError, ValueError):
+        is_text = False
+    if not is_text:
+        yield loc, f"the encoding `{shorten(name)}` is not known; such as utf-8 or cp1252"
 
 
 def _pagination(config: SyncConfig) -> Iterator[Finding]:
@@ -277,7 +286,7 @@ _CHECKS = tuple(
         ("source_type end_point sensor auth", _urls),
         ("http_method form_url_encoded_content json_body headers sensor", _request),
         ("auth headers query_parameters", _auth),
-        ("results_format results_json_path csv", _format),
+        ("results_format results_json_path results_encoding csv", _format),
         (
             "source_type pagination continuation_token_header results_total_pages_path",
             _pagination,

@@ -153,7 +153,8 @@ class CsvFormat(FrozenModel):
     delimiter: str | None = None
     """One character between the cells; `\\t` or `tab` for a tab. Else detected."""
     encoding: str | None = None
-    """Else: byte order mark, charset of the response, UTF-8, then cp1252 with a warning."""
+    """Such as `cp1252`. Else: byte order mark, UTF-8 where the bytes are, charset of the response,
+    then cp1252 with a warning."""
     quote_char: str = '"'
     """The character around cells that hold the delimiter or a line break."""
     has_header: bool = True
@@ -270,6 +271,9 @@ class SyncConfig(FileOptions):
     is absent."""
     results_format: Literal["json", "jsonl", "csv", "zippedCsv"] = "json"
     """What the source answers with."""
+    results_encoding: str | None = None
+    """Encoding of JSON and JSON Lines, such as `cp1252`. Else: byte order mark, UTF-8 where the
+    bytes are, charset of the response. CSV has `csv.encoding`."""
     results_secret: str | None = None
     """Template of the password of the zip."""
     results_json_path: str | None = None

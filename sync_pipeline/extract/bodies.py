@@ -13,6 +13,7 @@ import urllib3
 from sync_pipeline.errors import SourceDataError
 from sync_pipeline.extract.cache import forget_answer
 from sync_pipeline.extract.failures import describe_failure
+from sync_pipeline.extract.formats import TextMemory
 from sync_pipeline.extract.retrying import TransientFailure
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Answer:
     name: str
     #: `https://...` redacted, for messages that name the file themselves.
     redacted_url: str
+    #: What the answers before it have shown about the encoding of their texts.
+    texts: TextMemory
     _response: requests.Response = field(repr=False)
 
     def reject(self, err: SourceDataError) -> SourceDataError:

@@ -111,9 +111,11 @@ def _read_state(answer: Answer, config: SyncConfig, sensor: Sensor) -> str:
                 "be seen. Set sensor.jsonPath to a value that changes with the data"
             )
         return json.dumps(validators, sort_keys=True)
+    # What the file says of the format is about the records.
+    as_json = {"results_format": "json", "results_encoding": None}
     document = load_document(
         io.BufferedReader(answer.stream),
-        config,
+        config.model_copy(update=as_json),
         content_type_header=answer.content_type,
         url=answer.redacted_url,
     )

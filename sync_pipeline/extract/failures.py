@@ -11,6 +11,8 @@ from typing import Any
 import requests
 import urllib3
 
+from sync_pipeline.extract.formats.encoding import decode_beginning
+
 #: Longest excerpt of an error's own message, in characters.
 _EXCERPT = 120
 
@@ -33,18 +35,19 @@ _FIXES = {
 }
 
 
-def explain_status(status: int, head: bytes) -> str:
+def explain_status(status: int, head: bytes, content_type: str | None) -> str:
     """What a final status means and what to do, with the source's own word where it has one.
 
     Args:
         status: Of the response.
         head: The first bytes of its body.
+        content_type: Its header, for the charset.
     """
     fix = _FIXES.get(status)
     if fix is None:
         what = "a redirect that leads nowhere" if 300 <= status < 400 else "not with data"
         fix = f"{what}. Check endPoint"
-    excerpt = _own_message(head)
+    excerpt = _own_message(head, content_type)
     return f": {fix}" + (f' (it says: "{excerpt}")' if excerpt else "")
 
 
@@ -104,10 +107,10 @@ def _causes(err: BaseException) -> Iterator[BaseException]:
     return reversed(chain)
 
 
-def _own_message(head: bytes) -> str:
+def _own_message(head: bytes, content_type: str | None) -> str:
     """The text of a JSON error, cut; never a part of any other body."""
     try:
-        body = json.loads(head)
+        body = json.loads(decode_beginning(head, content_type))
     except (ValueError, RecursionError):
         return ""
     text = _find_text(body)

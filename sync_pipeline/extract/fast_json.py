@@ -6,7 +6,6 @@ no JSON, are left to the careful reader in `formats`.
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 import orjson
@@ -14,27 +13,22 @@ import orjson
 #: What `load_fast` gives for a text that it leaves to the careful reader.
 UNSURE: Final = object()
 
-_CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?([^\s;\"']+)", re.IGNORECASE)
 #: Every digit as 0, all else as a blank: long integers are found by one fast search.
 _DIGITS: Final = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
 #: 64 bits hold every integer of fewer digits than these.
 _LONG: Final = b"0" * 19
 
 
-def load_fast(body: bytes, content_type: str | None) -> Any:
+def load_fast(body: bytes) -> Any:
     """The document, or `UNSURE`.
 
     Args:
-        body: Text of JSON, Content-Encoding undone.
-        content_type: The header; another charset than UTF-8 is left to the careful reader.
+        body: Text of JSON in UTF-8, Content-Encoding undone.
 
     Returns:
         What the careful reader gives too, but that the document may be nested deeper than that one
         allows: `orjson.dumps` of its records refuses those.
     """
-    charset = _CHARSET.search(content_type or "")
-    if charset and charset.group(1).lower() not in ("utf-8", "utf8", "us-ascii", "ascii"):
-        return UNSURE
     if _LONG in body.translate(_DIGITS):
         return UNSURE
     try:

@@ -24,6 +24,7 @@ from sync_pipeline.errors import ConfigError, SourceDataError, SourceError
 from sync_pipeline.extract.auth import Authenticator, NoAuth, with_query
 from sync_pipeline.extract.bodies import Answer, BodyStream, too_long
 from sync_pipeline.extract.failures import describe_failure, explain_status, is_final_tls_failure
+from sync_pipeline.extract.formats import TextMemory
 from sync_pipeline.extract.redirects import MOST_REDIRECTS, leave, loses_body, redirect_target
 from sync_pipeline.extract.retrying import (
     Attempts,
@@ -78,6 +79,7 @@ class SourceHttp:
         retry: How often a request is made again.
         requests_per_second: None: no limit.
         is_cached: The sessions call `before_request` by themselves, for what their cache lacks.
+        warn: Told what a reader of the run must know about the answers; `log.warning` by default.
         log: One line a request at DEBUG.
         sleep: Pauses for seconds.
         clock: Unix time, to read dates in Retry-After.
@@ -96,6 +98,7 @@ class SourceHttp:
         retry: RetryPolicy | None = None,
         requests_per_second: float | None = None,
         is_cached: bool = False,
+        warn: Callable[[str], None] | None = None,
         log: logging.Logger | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
@@ -115,6 +118,8 @@ class SourceHttp:
         self._jitter = jitter
         self._rate = RateLimit(requests_per_second, sleep=sleep, monotonic=monotonic)
         self._is_cached = is_cached
+        warn = warn or (lambda text: self._log.warning("%s", text))
+        self._texts = TextMemory(lambda text: warn(f"{self._where}{text}"))
         self._own_redactor: tuple[tuple[str, ...], Redactor] | None = None
         #: Requests made so far, attempts that failed included.
         self.requests = 0
@@ -182,6 +187,7 @@ class SourceHttp:
                 stream,
                 name,
                 self.redact(redact_url(request.url)),
+                self._texts,
                 response,
             )
             try:
@@ -343,10 +349,8 @@ class SourceHttp:
             head = stream.read(_ERROR_BYTES)
         except (TransientFailure, SourceDataError):
             head = b""
-        raise SourceError(
-            self.redact(f"{name} answered status {status}{explain_status(status, head)}"),
-            status=status,
-        )
+        why = explain_status(status, head, response.headers.get("Content-Type"))
+        raise SourceError(self.redact(f"{name} answered status {status}{why}"), status=status)
 
 
 def _put_address(request: HttpRequest, what: str) -> str:

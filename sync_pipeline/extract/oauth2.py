@@ -11,6 +11,7 @@ from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
 from sync_pipeline.errors import SourceDataError, SourceError
 from sync_pipeline.extract.auth import AccessToken, basic_value
 from sync_pipeline.extract.bodies import Answer
+from sync_pipeline.extract.formats.encoding import decode_beginning
 from sync_pipeline.extract.http import HttpRequest, SourceHttp
 
 #: A token answer is small; what is longer is none.
@@ -42,7 +43,7 @@ def token_fetcher(credentials: ClientCredentials, http: SourceHttp) -> Callable[
     """
 
     def read(answer: Answer) -> AccessToken:
-        body = answer.stream.read(_MAX_BYTES).decode("utf-8", "replace")
+        body = decode_beginning(answer.stream.read(_MAX_BYTES), answer.content_type)
         client = BackendApplicationClient(credentials.client_id)
         try:
             token = client.parse_request_body_response(body)

@@ -23,7 +23,9 @@ import requests
 from sync_pipeline.config.model import MappingRule, SyncConfig
 from sync_pipeline.errors import SourceDataError, SourceError, UsageError
 from sync_pipeline.extract.failures import describe_failure, explain_status
-from sync_pipeline.extract.formats import load_document, read_records
+from sync_pipeline.extract.formats import TextMemory, load_document, read_records
+from sync_pipeline.extract.formats.body import is_packed
+from sync_pipeline.extract.formats.encoding import decode_beginning
 from sync_pipeline.extract.formats.json_beginning import load_beginning
 from sync_pipeline.extract.probe_paging import PagingGuess, Sample, guess_paging
 from sync_pipeline.extract.probe_shape import (
@@ -122,6 +124,13 @@ class _Prober:
     max_requests: int
     max_bytes: int
     made: int = 0
+    #: What there is to say about the encoding of the answers.
+    said: list[str] = field(default_factory=list)
+    texts: TextMemory = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Let the readers of the formats tell what they guess."""
+        self.texts = TextMemory(self.said.append)
 
     def run(self, url: str) -> ProbeResult:
         """Find out everything about one URL."""
@@ -147,8 +156,9 @@ class _Prober:
         paging = self._paging(url, shape, place, document=document, answer=answer, key=key)
         if not answer.is_whole:
             notes["answer"] = [f"the answer is larger than the {self.max_bytes:,} bytes looked at"]
+        notes["format"] = list(self.said)
         if shape == "csv":
-            notes["format"] = ["whether the first line is a header was not checked"]
+            notes["format"].append("whether the first line is a header was not checked")
         return ProbeResult(
             url=url, headers=self.headers, results_format=shape, results_json_path=place.path,
             paging=paging, key_column=key if key and field_of(fields, key) else None,
@@ -165,6 +175,7 @@ class _Prober:
                     if len(body) > self.max_bytes:
                         break
                 status, answered = response.status_code, dict(response.headers)
+                content_type = response.headers.get("Content-Type", "")
         except requests.RequestException as err:
             raise SourceError(
                 f"GET {redact_url(url)}: {describe_failure(err, self.timeout_s)}", retryable=True
@@ -172,14 +183,9 @@ class _Prober:
         except ValueError as err:
             raise SourceError(f"GET {redact_url(url)}: a redirect leads to no URL") from err
         if status != requests.codes.ok:
-            raise SourceError(
-                f"GET {redact_url(url)} answered {status}{explain_status(status, body[:4096])}",
-                status=status,
-            )
-        types = [value for name, value in answered.items() if name.lower() == "content-type"]
-        return _Answer(
-            body[: self.max_bytes], len(body) <= self.max_bytes, types[0] if types else "", answered
-        )
+            why = explain_status(status, body[:4096], content_type)
+            raise SourceError(f"GET {redact_url(url)} answered {status}{why}", status=status)
+        return _Answer(body[: self.max_bytes], len(body) <= self.max_bytes, content_type, answered)
 
     def _follow(self, url: str, headers: Mapping[str, str]) -> requests.Response:
         """The first answer that is no redirect; once on another host, no header tells a secret."""
@@ -197,16 +203,17 @@ class _Prober:
 
     def _format_of(self, answer: _Answer, url: str) -> tuple[Format, Any]:
         """The format, and the document or the rows."""
-        head = answer.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+        text = decode_beginning(answer.body, answer.content_type).lstrip("\ufeff \t\r\n")
+        head = text[:1]
         media_type = answer.content_type.split(";")[0].strip().lower()
-        if media_type in ("text/csv", "application/csv") and head not in (b"{", b"["):
+        if media_type in ("text/csv", "application/csv") and head not in ("{", "["):
             return "csv", self._rows(answer, "csv", url)
-        if head == b"{" and (
+        if head == "{" and (
             re.search(r"ndjson|jsonl|json-?lines|json-seq", media_type)
-            or re.match(rb"\s*\{[^\n]*\}\s*\n\s*\{", answer.body)
+            or re.match(r"\{[^\n]*\}\s*\n\s*\{", text)
         ):
             return "jsonl", self._rows(answer, "jsonl", url)
-        if head in (b"{", b"["):
+        if head in ("{", "["):
             return "json", self._document(answer, url)
         # Raises for HTML, XML, zip and Excel, with what to do.
         rows = self._rows(answer, "csv", url)
@@ -219,24 +226,29 @@ class _Prober:
 
     def _document(self, answer: _Answer, url: str) -> Any:
         if not answer.is_whole:
-            return load_beginning(answer.body)
+            return load_beginning(decode_beginning(answer.body, answer.content_type).encode())
         return load_document(
             io.BytesIO(answer.body),
             _config("json"),
             content_type_header=answer.content_type,
             url=redact_url(url),
+            memory=self.texts,
         )
 
     def _rows(self, answer: _Answer, shape: Format, url: str) -> list[Any]:
-        body = answer.body
-        if not answer.is_whole:
+        body, content_type = answer.body, answer.content_type
+        if not answer.is_whole and not is_packed(body):
+            if b"\0" in body:  # UTF-16: the end of a line is more than a byte
+                body = decode_beginning(body, content_type).encode()
+                content_type = content_type.split(";")[0]
             body = body[: body.rfind(b"\n") + 1]
         found: list[Any] = []
         reader = read_records(
             io.BytesIO(body),
             _config(shape),
-            content_type_header=answer.content_type,
+            content_type_header=content_type,
             url=redact_url(url),
+            memory=self.texts,
         )
         for row in reader:
             found.append(row)

@@ -28,6 +28,7 @@ from sync_pipeline.extract.formats import (
     look_up,
     open_unpacked,
     read_records,
+    read_utf8,
     read_values,
     select_rows,
 )
@@ -100,7 +101,15 @@ def _read_small(
     body: bytes, answer: Answer, config: SyncConfig, plan: ResolvedPagination
 ) -> SmallBody:
     where = f"{answer.name}: "
-    document = load_fast(body, answer.content_type)
+    document = load_fast(
+        read_utf8(
+            body,
+            config,
+            content_type_header=answer.content_type,
+            url=answer.redacted_url,
+            memory=answer.texts,
+        )
+    )
     digest = ""
     if document is not UNSURE:
         records = select_rows(document, config.results_json_path, where=where)
@@ -114,6 +123,7 @@ def _read_small(
             config,
             content_type_header=answer.content_type,
             url=answer.redacted_url,
+            memory=answer.texts,
         )
         records = select_rows(document, config.results_json_path, where=where)
         digest = digest_records(records)
@@ -183,6 +193,7 @@ def open_rows(
             url=body.answer.redacted_url,
             skip=skip,
             secret=secret,
+            memory=body.answer.texts,
         )
     except SourceDataError as err:
         raise body.answer.reject(err) from err
@@ -223,4 +234,5 @@ def _find_values(
         paths,
         content_type_header=answer.content_type,
         url=answer.redacted_url,
+        memory=answer.texts,
     )

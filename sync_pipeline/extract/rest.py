@@ -314,6 +314,7 @@ class RestSource:
                         url=answer.redacted_url,
                         skip=done - len(trail),
                         secret=self._secret,
+                        memory=answer.texts,
                     )
                     if not follows(rows, trail):
                         raise _ChangedError

@@ -75,6 +75,7 @@ def open_rest_source(
             retry=RetryPolicy(retries=config.retries),
             requests_per_second=config.requests_per_second,
             is_cached=is_cached,
+            warn=warn,
             log=log,
             sleep=sleep,
             clock=clock,

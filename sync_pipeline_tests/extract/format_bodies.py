@@ -40,7 +40,9 @@ class Trickle(io.RawIOBase):
 
 def rows(body: bytes, header: str | None = None, *, step: int = 2**20, **keys: Any) -> list[Any]:
     """All rows; an error is raised as it comes."""
-    options = {name: keys.pop(name) for name in ("skip", "secret", "spool_dir") if name in keys}
+    options = {
+        name: keys.pop(name) for name in ("skip", "secret", "spool_dir", "memory") if name in keys
+    }
     stream: Any = Trickle(body, step)
     return list(read_records(stream, config(**keys), content_type_header=header, **options))
 
@@ -49,7 +51,9 @@ def rows_and_error(
     body: bytes, header: str | None = None, *, step: int = 2**20, **keys: Any
 ) -> tuple[list[Any], str]:
     """The rows before the `SourceDataError`, and its text; "" where there was none."""
-    options = {name: keys.pop(name) for name in ("skip", "secret", "spool_dir") if name in keys}
+    options = {
+        name: keys.pop(name) for name in ("skip", "secret", "spool_dir", "memory") if name in keys
+    }
     stream: Any = Trickle(body, step)
     found: list[Any] = []
     try:

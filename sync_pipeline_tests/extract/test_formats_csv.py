@@ -118,66 +118,6 @@ def test_a_csv_block_that_cannot_work_is_a_config_error(keys: dict[str, Any], ke
     assert caught.value.key == key
 
 
-@pytest.mark.parametrize(
-    ("body", "header", "encoding"),
-    [
-        pytest.param("é,b\nü€,2\n".encode(), None, None, id="UTF-8"),
-        pytest.param("é,b\nü€,2\n".encode("utf-8-sig"), None, None, id="UTF-8 with mark"),
-        pytest.param("é,b\nü€,2\n".encode("utf-16"), None, None, id="UTF-16 with mark"),
-        pytest.param("é,b\nü€,2\n".encode("utf-16-be"), None, "utf-16-be", id="UTF-16 declared"),
-        pytest.param("é,b\nü€,2\n".encode("utf-16"), None, "utf-16", id="UTF-16 with mark, declared"),
-        pytest.param("é,b\nü€,2\n".encode("cp1252"), None, "cp1252", id="declared"),
-        pytest.param("é,b\nü€,2\n".encode("cp1252"), "text/csv; charset=windows-1252", None, id="header"),
-        pytest.param("é,b\nü€,2\n".encode("cp1252"), None, None, id="cp1252 found out"),
-        pytest.param("é,b\nü€,2\n".encode("utf-8-sig"), "text/csv; charset=latin-1", None, id="mark over header"),
-    ],
-)  # fmt: skip
-def test_text_is_read_in_its_encoding(
-    body: bytes, header: str | None, encoding: str | None
-) -> None:
-    assert read(body, header, encoding=encoding) == [{"é": "ü€", "b": "2"}]
-
-
-def test_utf_16_without_a_mark_is_found_out_by_its_zeros() -> None:
-    body = "name,text\nabc,hello world\nx,y\n" * 1
-    for encoding in ("utf-16-le", "utf-16-be", "utf-32-le"):
-        assert read(body.encode(encoding)) == [
-            {"name": "abc", "text": "hello world"}, {"name": "x", "text": "y"},
-        ]  # fmt: skip
-
-
-def test_the_way_back_to_cp1252_is_warned_of_and_found_late_too(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    lines = b"a,b\n" + b"plain,ascii\n" * 20_000 + "é,ü\n".encode("cp1252")
-    with caplog.at_level(logging.WARNING):
-        assert read(lines)[-1] == {"a": "é", "b": "ü"}
-    assert [message for message in caplog.messages if "read as cp1252" in message]
-
-
-@pytest.mark.parametrize(
-    ("body", "header", "encoding"),
-    [
-        pytest.param("a\né\n".encode() + b"\xe9\n", None, None, id="UTF-8 first, then not"),
-        pytest.param(b"a\n\x81\n", None, None, id="neither UTF-8 nor cp1252"),
-        pytest.param(b"a\n\xe9\n", "text/csv; charset=utf-8", None, id="not as the header says"),
-        pytest.param(b"a\n\xe9\n", None, "utf-8", id="not as declared"),
-        pytest.param(b"a\n\xc3", None, "utf-8", id="cut within a character"),
-        pytest.param("a\nx\n".encode("utf-16")[:-1], None, None, id="half of a UTF-16 unit"),
-    ],
-)
-def test_bytes_of_no_encoding_are_a_clear_error(
-    body: bytes, header: str | None, encoding: str | None
-) -> None:
-    _, error = read_until_error(body, header, encoding=encoding)
-    assert "Set csv.encoding" in error
-
-
-def test_an_unknown_encoding_is_a_clear_error() -> None:
-    _, error = read_until_error(b"a\n1\n", "text/csv; charset=klingon")
-    assert "'klingon', which does not exist" in error
-
-
 def test_json_where_csv_was_declared_is_told() -> None:
     _, error = read_until_error(b'[{"a": 1}]', "application/json")
     assert "answered JSON" in error

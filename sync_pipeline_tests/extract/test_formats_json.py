@@ -223,36 +223,6 @@ def test_a_stream_may_come_in_any_pieces(step: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "header"),
-    [
-        pytest.param('[{"a": "é"}]'.encode(), None, id="UTF-8"),
-        pytest.param('[{"a": "é"}]'.encode("utf-8-sig"), "application/json", id="UTF-8 with mark"),
-        pytest.param('[{"a": "é"}]'.encode("utf-16"), None, id="UTF-16 with mark"),
-        pytest.param('[{"a": "é"}]'.encode("utf-16-le"), None, id="UTF-16 LE"),
-        pytest.param('[{"a": "é"}]'.encode("utf-16-be"), None, id="UTF-16 BE"),
-        pytest.param('[{"a": "é"}]'.encode("utf-32"), None, id="UTF-32 with mark"),
-        pytest.param('[{"a": "é"}]'.encode("utf-32-be"), None, id="UTF-32 BE"),
-        pytest.param('[{"a": "é"}]'.encode("latin-1"), "application/json; charset=ISO-8859-1", id="header"),
-        pytest.param('[{"a": "é"}]'.encode("cp1252"), 'application/json; Charset="windows-1252"', id="quoted header"),
-        pytest.param(gzip.compress('[{"a": "é"}]'.encode()), None, id="gzip"),
-    ],
-)  # fmt: skip
-def test_text_is_read_in_its_encoding(body: bytes, header: str | None) -> None:
-    assert rows(body, header) == [{"a": "é"}]
-    line = [{"a": "é"}]
-    assert load_document(io.BytesIO(body), config(), content_type_header=header) == line
-
-
-@pytest.mark.parametrize(
-    ("charset", "message"),
-    [("no-such-charset", "does not exist"), ("base64", "no charset"), ("utf-16", "no utf-16")],
-)
-def test_a_wrong_charset_is_a_clear_error(charset: str, message: str) -> None:
-    _, error = rows_and_error(b'[{"a": 1}]x', f"application/json; charset={charset}")
-    assert message in error
-
-
-@pytest.mark.parametrize(
     ("body", "header", "message"),
     [
         pytest.param(b"<!DOCTYPE html><html>", "text/html", "answered HTML", id="HTML"),

@@ -19,8 +19,16 @@ from typing import Any, BinaryIO, cast
 
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.extract.formats.answer import describe_answer
-from sync_pipeline.extract.formats.body import CHUNK, open_body, refuse_other_formats
+from sync_pipeline.extract.formats.body import (
+    CHUNK,
+    Body,
+    open_body,
+    read_chunks,
+    refuse_other_formats,
+)
 from sync_pipeline.extract.formats.csv_rows import read_csv
+from sync_pipeline.extract.formats.encoding import is_said_to_be_utf8
+from sync_pipeline.extract.formats.evidence import TextMemory
 from sync_pipeline.extract.formats.json_lines import read_json_lines
 from sync_pipeline.extract.formats.json_path import (
     Found,
@@ -31,12 +39,13 @@ from sync_pipeline.extract.formats.json_path import (
 )
 from sync_pipeline.extract.formats.json_stream import load_json, read_json
 from sync_pipeline.extract.formats.json_values import find_values
+from sync_pipeline.extract.formats.text import open_json_text
 from sync_pipeline.extract.formats.zip_member import read_zipped_csv
 from sync_pipeline.model import Row
 
 __all__ = [
-    "Found", "check_json_path", "load_document", "look_up", "open_unpacked", "read_records",
-    "read_values", "select_rows", "value_at",
+    "Found", "TextMemory", "check_json_path", "load_document", "look_up", "open_unpacked",
+    "read_records", "read_utf8", "read_values", "select_rows", "value_at",
 ]  # fmt: skip
 
 
@@ -49,6 +58,7 @@ def read_records(
     skip: int = 0,
     secret: str | None = None,
     spool_dir: Path | None = None,
+    memory: TextMemory | None = None,
 ) -> Iterator[Row]:
     """Yield the records of one response while it is read; memory is bounded by the largest record.
 
@@ -65,12 +75,13 @@ def read_records(
         secret: Password of a zip: `results_secret`, rendered.
         spool_dir: Where a zip is put while it is read, as large as the zip; else the system's
             directory for temporary files.
+        memory: Of the source, so that its answers are read in one encoding; else one of its own.
 
     Raises:
         SourceDataError: The body is not what the config declares, or is damaged, or larger than
             `max_response_bytes`.
     """
-    answer = describe_answer(config, content_type_header, url)
+    answer = describe_answer(config, content_type_header, url, memory)
     body = open_body(stream, max_bytes=config.max_response_bytes, answer=answer)
     refuse_other_formats(body, answer)
     if config.results_format == "json":
@@ -92,7 +103,12 @@ def read_records(
 
 
 def load_document(
-    stream: BinaryIO, config: SyncConfig, *, content_type_header: str | None, url: str = ""
+    stream: BinaryIO,
+    config: SyncConfig,
+    *,
+    content_type_header: str | None,
+    url: str = "",
+    memory: TextMemory | None = None,
 ) -> Any:
     """One JSON page, whole: for `select_rows` and for what pagination reads in the body.
 
@@ -101,10 +117,31 @@ def load_document(
     Raises:
         SourceDataError: The body is no JSON.
     """
-    answer = describe_answer(config, content_type_header, url)
+    answer = describe_answer(config, content_type_header, url, memory)
     body = open_body(stream, max_bytes=config.max_response_bytes, answer=answer)
     refuse_other_formats(body, answer)
     return load_json(body, answer)
+
+
+def read_utf8(
+    body: bytes,
+    config: SyncConfig,
+    *,
+    content_type_header: str | None,
+    url: str = "",
+    memory: TextMemory | None = None,
+) -> bytes:
+    """The text of one JSON page in UTF-8, in whatever encoding it came.
+
+    Raises:
+        SourceDataError: It is in none that was declared, or in two.
+    """
+    if is_said_to_be_utf8(content_type_header, config.results_encoding):
+        return body
+    answer = describe_answer(config, content_type_header, url, memory)
+    stream = Body(io.BytesIO(body), max_bytes=len(body), answer=answer, unpacked=True)
+    refuse_other_formats(stream, answer)
+    return b"".join(read_chunks(open_json_text(stream, answer)))
 
 
 def read_values(
@@ -114,9 +151,10 @@ def read_values(
     *,
     content_type_header: str | None,
     url: str = "",
+    memory: TextMemory | None = None,
 ) -> dict[str, Found]:
     """Single values of one JSON page, found without holding it; see `find_values`."""
-    answer = describe_answer(config, content_type_header, url)
+    answer = describe_answer(config, content_type_header, url, memory)
     body = open_body(stream, max_bytes=config.max_response_bytes, answer=answer)
     return find_values(body, answer, paths)
 

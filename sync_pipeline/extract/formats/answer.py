@@ -4,11 +4,15 @@ what came.
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.errors import SourceDataError
+from sync_pipeline.extract.formats.evidence import TextMemory
+
+_log = logging.getLogger(__name__)
 
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\s;\"']+)", re.IGNORECASE)
 
@@ -25,6 +29,25 @@ class Answer:
     url: str
     #: The `Content-Type` header, "" where there was none.
     content_type: str
+    #: What the file says of the text's encoding.
+    encoding: str | None
+    #: Shared by the answers of a source.
+    memory: TextMemory
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the text is one document of JSON."""
+        return self.declared == "json"
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether the text is CSV, zipped or not."""
+        return self.declared in ("csv", "zippedCsv")
+
+    @property
+    def key(self) -> str:
+        """The key of the file that states the encoding."""
+        return "csv.encoding" if self.is_csv else "resultsEncoding"
 
     @property
     def media_type(self) -> str:
@@ -33,9 +56,8 @@ class Answer:
 
     @property
     def charset(self) -> str | None:
-        """The charset that the header declares."""
-        found = _CHARSET.search(self.content_type)
-        return found.group(1) if found else None
+        """The charset that the header declares; that of a zip says nothing of what is in it."""
+        return None if self.declared == "zippedCsv" else charset_of(self.content_type)
 
     def error(self, came: str, fix: str) -> SourceDataError:
         """The error that names file, URL, what was declared, what came and what to do."""
@@ -43,11 +65,22 @@ class Answer:
         return SourceDataError(f"{where}resultsFormat is {self.declared}, but {came}. {fix}")
 
 
-def describe_answer(config: SyncConfig, content_type_header: str | None, url: str) -> Answer:
+def charset_of(content_type: str) -> str | None:
+    """The charset that a Content-Type names."""
+    found = _CHARSET.search(content_type)
+    return found.group(1) if found else None
+
+
+def describe_answer(
+    config: SyncConfig, content_type_header: str | None, url: str, memory: TextMemory | None = None
+) -> Answer:
     """The declared side of a response."""
+    is_csv = config.results_format in ("csv", "zippedCsv")
     return Answer(
         file=str(config.path or ""),
         declared=config.results_format,
         url=url,
         content_type=content_type_header or "",
+        encoding=config.csv.encoding if is_csv else config.results_encoding,
+        memory=memory or TextMemory(lambda text: _log.warning("%s%s", url and f"{url}: ", text)),
     )

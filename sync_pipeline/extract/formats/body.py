@@ -98,6 +98,11 @@ def open_body(stream: BinaryIO, *, max_bytes: int, answer: Answer) -> Body:
     )
 
 
+def is_packed(head: bytes) -> bool:
+    """Whether the first bytes are those of gzip, zip or Excel, and so no text."""
+    return head.startswith((_GZIP, _ZIP, _EMPTY_ZIP, _OLD_OFFICE))
+
+
 def read_chunks(body: io.RawIOBase, size: int = CHUNK) -> Iterator[bytes]:
     """The rest of a stream in pieces."""
     while chunk := body.read(size):

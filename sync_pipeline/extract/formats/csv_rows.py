@@ -17,7 +17,7 @@ from sync_pipeline.config.model import CsvFormat
 from sync_pipeline.errors import ConfigError
 from sync_pipeline.extract.formats.answer import Answer
 from sync_pipeline.extract.formats.body import CHUNK, Body
-from sync_pipeline.extract.formats.text import csv_encoding, open_utf8
+from sync_pipeline.extract.formats.text import open_text
 from sync_pipeline.model import Row
 
 _log = logging.getLogger(__name__)
@@ -41,8 +41,7 @@ def read_csv(body: Body, answer: Answer, config: CsvFormat, skip: int = 0) -> It
     """
     # Interpreter-wide, and only ever raised: the default of 128 KiB refuses long descriptions.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL))
-    encoding = csv_encoding(body, answer, config.encoding)
-    text = open_utf8(body, answer, encoding)
+    text = open_text(body, answer)
     options = _options(text, answer, config)
     wrapper = io.TextIOWrapper(io.BufferedReader(text, CHUNK), "utf-8", newline="")
     reader = csv.reader(_lines(wrapper, answer), **options)

@@ -23,6 +23,10 @@ class BrokenJsonError(ValueError):
     """The text is no JSON; becomes a `SourceDataError` once the number of good records is known."""
 
 
+class NotUtf8Error(BrokenJsonError):
+    """The text is in another encoding, or has a damaged character."""
+
+
 def parse_events(chunks: Iterable[bytes]) -> Iterator[list[Event]]:
     """Parse chunk by chunk; the events before a mistake come before its error.
 
@@ -47,7 +51,7 @@ def parse_events(chunks: Iterable[bytes]) -> Iterator[list[Event]]:
                 parser.send(piece)
             except _PARSER_ERRORS as err:
                 yield _sound_events(events, err)
-                raise BrokenJsonError(_reason(err)) from err
+                raise _broken(err) from err
             unfinished = 0 if events else unfinished + len(piece)
             yield list(events)
             del events[:]
@@ -56,7 +60,7 @@ def parse_events(chunks: Iterable[bytes]) -> Iterator[list[Event]]:
         except _PARSER_ERRORS as err:
             yield _sound_events(events, err)
             is_number = not isinstance(err, ijson.JSONError)
-            raise BrokenJsonError(_reason(err) if is_number else "it ends too early") from err
+            raise _broken(err) if is_number else BrokenJsonError("it ends too early") from err
         yield list(events)  # a number at the very end is only known here
     finally:
         _close_quietly(parser)
@@ -79,19 +83,19 @@ def _close_quietly(parser: Any) -> None:
         return
 
 
-def _reason(err: Exception) -> str:
+def _broken(err: Exception) -> BrokenJsonError:
     # The first line only: the others repeat a piece of the payload.
     text = str(err.args[0] if err.args else err)
     lines = text.replace("\\n", "\n").splitlines() or [""]
     if re.search(r"\b(?:NaN|Infinity)\b", text) and "invalid char" in lines[0]:
-        return "it has NaN or Infinity, which are no JSON"
+        return BrokenJsonError("it has NaN or Infinity, which are no JSON")
     if "malformed number" in lines[0] and "Inf" in text:
-        return "it has NaN or Infinity, which are no JSON"
+        return BrokenJsonError("it has NaN or Infinity, which are no JSON")
     if "UTF8" in lines[0]:
-        return "its bytes are no UTF-8, and no other charset is declared"
+        return NotUtf8Error("its bytes are no UTF-8")
     if not isinstance(err, ijson.JSONError):
-        return "it has a number that is too long"
-    return lines[0].removeprefix("b'").rstrip(".'\" ")
+        return BrokenJsonError("it has a number that is too long")
+    return BrokenJsonError(lines[0].removeprefix("b'").rstrip(".'\" "))
 
 
 def to_number(value: Any) -> int | float:

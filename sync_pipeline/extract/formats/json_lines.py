@@ -11,7 +11,7 @@ from sync_pipeline.extract.formats.answer import Answer
 from sync_pipeline.extract.formats.body import CHUNK, Body
 from sync_pipeline.extract.formats.json_path import kind_of, select_rows
 from sync_pipeline.extract.formats.json_stream import load_text
-from sync_pipeline.extract.formats.text import json_encoding, open_utf8
+from sync_pipeline.extract.formats.text import open_text
 from sync_pipeline.model import Row
 
 #: Bytes of one line: what a record may be, and what is held at once.
@@ -24,8 +24,7 @@ def read_json_lines(body: Body, answer: Answer, path: str | None, skip: int = 0)
     Raises:
         SourceDataError: A line is no JSON object; the text names the line.
     """
-    text = open_utf8(body, answer, json_encoding(body, answer))
-    lines = io.BufferedReader(text, CHUNK)
+    lines = io.BufferedReader(open_text(body, answer), CHUNK)
     done = 0
     number = 0
     while line := lines.readline(MAX_LINE + 1):

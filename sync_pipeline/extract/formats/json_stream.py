@@ -21,6 +21,7 @@ from sync_pipeline.extract.formats.body import CHUNK, HEAD, Body, read_chunks
 from sync_pipeline.extract.formats.json_events import (
     BrokenJsonError,
     Event,
+    NotUtf8Error,
     parse_events,
     to_number,
 )
@@ -35,7 +36,7 @@ from sync_pipeline.extract.formats.json_path import (
     wrong_row,
     wrong_value,
 )
-from sync_pipeline.extract.formats.text import json_encoding, open_utf8
+from sync_pipeline.extract.formats.text import open_json_text
 from sync_pipeline.model import Row
 
 #: A body up to this size is parsed in one go, which is twice as fast.
@@ -128,12 +129,6 @@ def _is_too_deep(document: Any) -> bool:
             if type(inner) in (dict, list)
         ]
     return True
-
-
-def open_json_text(body: Body, answer: Answer) -> Body:
-    """A body of JSON as UTF-8, without a byte order mark."""
-    encoding = json_encoding(body, answer)
-    return body if encoding == "utf-8" else open_utf8(body, answer, encoding)
 
 
 def _stream_rows(
@@ -274,6 +269,11 @@ def _empty(answer: Answer) -> SourceDataError:
 def _raise_broken(err: BrokenJsonError, answer: Answer, done: int | None) -> NoReturn:
     after = f" after {done} good records" if done else ""
     came = answer.content_type or "no Content-Type"
+    if isinstance(err, NotUtf8Error):
+        raise answer.error(
+            f"the answer ({came}) is no UTF-8{after}",
+            f"Set {answer.key} to the encoding of the source (such as cp1252), or mend its text.",
+        ) from err
     raise answer.error(
         f"the answer ({came}) is no valid JSON{after}: {err}",
         "Mend the source, or set resultsFormat to what it answers (json, jsonl, csv, zippedCsv).",

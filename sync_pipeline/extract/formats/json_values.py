@@ -23,7 +23,7 @@ from sync_pipeline.extract.formats.json_path import (
     spell_path,
     spell_step,
 )
-from sync_pipeline.extract.formats.json_stream import open_json_text
+from sync_pipeline.extract.formats.text import open_json_text
 from sync_pipeline.suggestions import nearest
 
 #: Names of members from the root to a value.

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import uvicorn
@@ -28,6 +28,7 @@ from sync_pipeline.load.model_reader import fetch_target_model
 from sync_pipeline.load.outcome import Outcome
 from sync_pipeline.load.plan import derive_entry_id
 from sync_pipeline.load.upsert import UpsertOptions, upsert_entries
+from sync_pipeline.local_space.server.asgi import Fault
 from sync_pipeline.local_space.server.process import build_app
 from sync_pipeline.local_space.store.index_lag import IndexDelay
 from sync_pipeline.local_space.store.store import open_store
@@ -268,7 +269,7 @@ def test_drafts_of_editors_stay_drafts_until_everything_is_to_be_published(
     assert all(clean for _, clean in read_space(served).values())
 
 
-@pytest.mark.parametrize("kind", ["429", "500", "503", "409", "reset_before", "reset_after"])
+@pytest.mark.parametrize("kind", get_args(Fault))
 def test_faults_lose_nothing_and_write_nothing_twice(served: Served, run: Run, kind: str) -> None:
     dice = random.Random(kind)
     failed: Counter[tuple[str, str]] = Counter()

@@ -36,7 +36,28 @@ MAX_URI_CHARACTERS = 7600
 HEALTH_PATH = "/_local/health"
 _MEDIA_TYPE = b"application/vnd.contentful.management.v1+json"
 
-Fault = Literal["429", "500", "502", "503", "409", "reset_before", "reset_after"]
+Fault = Literal[
+    "429",
+    "500",
+    "502",
+    "503",
+    "409",
+    "reset_before",
+    "reset_after",
+    "408_after",
+    "524_after",
+    "html_after",
+    "empty_after",
+    "cut_after",
+]
+#: What a proxy makes of the answer to a request that was carried out.
+_HIDDEN: dict[Fault, Callable[[Answer], Answer]] = {
+    "408_after": lambda _: Answer(408),
+    "524_after": lambda _: Answer(524, b"<html><title>A timeout occurred</title></html>"),
+    "html_after": lambda answer: Answer(answer.status, b"<html>Just a moment...</html>"),
+    "empty_after": lambda answer: Answer(answer.status),
+    "cut_after": lambda answer: Answer(answer.status, answer.body[: len(answer.body) // 2]),
+}
 FaultHook = Callable[[Request], Fault | None]
 
 
@@ -82,7 +103,7 @@ class LocalSpaceApp:
                 if fault == "reset_before":
                     await _reset(receive, send)
                     return
-                if fault is not None and fault != "reset_after":
+                if fault is not None and not fault.endswith("_after"):
                     limited = fault == "429"
                     raise _fault_error(fault)
                 answer = self._answer(request)
@@ -91,6 +112,8 @@ class LocalSpaceApp:
         if fault == "reset_after":
             await _reset(receive, send)
             return
+        if fault in _HIDDEN:
+            answer = _HIDDEN[fault](answer)
         await self._send(send, answer, request_id, limited=limited)
 
     def _answer(self, request: Request) -> Answer:

@@ -1,7 +1,7 @@
 # The same commands as .ci/run, on the environment that is active.
 PYTHON ?= python
 
-.PHONY: check test slow lint types defs docs format
+.PHONY: check test slow newest lint types defs docs format constraints
 check: lint types test defs
 
 test:
@@ -9,6 +9,10 @@ test:
 
 slow:
 	$(PYTHON) -m pytest -m slow
+
+# CI in an environment of its own, on the newest packages that pyproject.toml allows.
+newest:
+	.ci/run newest
 
 lint:
 	$(PYTHON) -m ruff check .
@@ -25,6 +29,11 @@ defs:
 docs:
 	$(PYTHON) docs/tables.py
 	$(PYTHON) -m sync_pipeline.cli schema > docs/config.schema.json
+
+# The versions of an environment in which only this project was installed, as newest.
+constraints:
+	( sed '/^#/!d' constraints.txt; $(PYTHON) -m pip freeze --exclude-editable ) > constraints.new
+	mv constraints.new constraints.txt
 
 format:
 	$(PYTHON) -m ruff check --fix .

@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from sync_pipeline.config.environment import Environment
 from sync_pipeline.config.model import SyncConfig
@@ -34,6 +34,10 @@ _PAGING_NAMES = frozenset({
     "count", "start", "top", "$top", "$skip", "order", "sort", "order_by", "orderby",
 })  # fmt: skip
 _NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?")
+#: What a variable may add to a URL without being secret: a small number, a date, true or false.
+_PUBLIC_VALUE = re.compile(r"-?[0-9]{1,6}|[0-9]{4}-[0-9]{2}-[0-9]{2}|(?i:true|false)")
+#: Shorter parts of a path (`api`, `v2`) are no keys, and masking them would spoil every text.
+_MIN_PATH_PART = 8
 _PLAIN_WORD = re.compile(r"-?[A-Za-z0-9_.]{1,40}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]")
 
@@ -176,7 +180,8 @@ def secrets_of(config: SyncConfig | None, environment: Environment) -> set[str]:
     Args:
         config: The sync; None for the secrets of the environment alone.
         environment: Its token, its template variables whose name says secret, and those that the
-            config uses where secrets stand (auth, headers, passwords, connection strings).
+            config uses where secrets stand (auth, headers, passwords, connection strings) or in a
+            URL, whatever they are called, unless `publicVariables` names them.
     """
     variables = environment.template_variables
     secrets = {value for name, value in variables.items() if is_secret_name(name)}
@@ -186,12 +191,45 @@ def secrets_of(config: SyncConfig | None, environment: Environment) -> set[str]:
     for url in (environment.cma_url, environment.upload_url):
         secrets |= set(_userinfo(url))
     if config is not None:
+        shown = set(config.public_variables)
         for text in _secret_texts(config):
-            secrets |= {variables[name] for name in _variables_in(text) if name in variables}
+            used = _variables_in(text) - shown
+            secrets |= {variables[name] for name in used if name in variables}
             secrets |= set(_literals_in(text))
         for url in _urls(config):
             secrets |= set(_userinfo(url))
+            for name in (_variables_in(url) & variables.keys()) - shown:
+                secrets |= set(_secrets_of_part(variables[name]))
+        for value in config.query_parameters.values():
+            for name in (_variables_in(value) & variables.keys()) - shown:
+                secrets |= set(_secrets_of_part(variables[name]))
+        secrets -= {variables[name] for name in shown if name in variables}
     return {value for value in secrets if value.strip() and value.casefold() not in _HARMLESS}
+
+
+def secrets_in_request(url: str, headers: Mapping[str, str]) -> set[str]:
+    """What a person who states a whole request must not read again: a server may echo it."""
+    named = [*headers.items(), *parse_qsl(urlsplit(url).query)]
+    secrets = {
+        part for name, text in named if is_secret_name(name) for part in (text, *_literals_in(text))
+    }
+    return secrets.union(_userinfo(url))
+
+
+def _secrets_of_part(value: str) -> Iterator[str]:
+    """What is secret of a value that a template puts into a URL.
+
+    Of a whole URL the address is not: messages must be able to say which server was asked.
+    """
+    if not re.match(r"(?i)https?://", value):
+        if not _PUBLIC_VALUE.fullmatch(value.strip()):
+            yield value
+        return
+    parts = urlsplit(value)
+    yield from (part for part in parts.path.split("/") if len(part) >= _MIN_PATH_PART)
+    for pair in parts.query.split("&"):
+        if _redact_pair(pair) != pair:
+            yield pair.partition("=")[2] or pair
 
 
 def _secret_texts(config: SyncConfig) -> Iterator[str]:

@@ -33,8 +33,8 @@ FLOORS = {
     ),
     "orchestration": ("config", "redaction", "batches", "extract", "stages"),
     "commands": (
-        "config", "batches", "local_space", "demo", "extract", "transform", "load", "stages",
-        "orchestration",
+        "config", "redaction", "batches", "local_space", "demo", "extract", "transform", "load",
+        "stages", "orchestration",
     ),
     "cli": ("config", "redaction", "commands"),
     "definitions": ("config", "orchestration"),

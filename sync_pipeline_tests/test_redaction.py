@@ -20,6 +20,7 @@ from sync_pipeline.redaction import (
     Redactor,
     is_secret_name,
     redact_url,
+    secrets_in_request,
     secrets_of,
 )
 
@@ -263,6 +264,26 @@ USES = {
         "sensor: {type: http_change, url: 'https://u:sen-1@x/', headers: {X: '{{ config.SYNC_A }}'}}",
         {"value-a", "sen-1"},
     ),
+    "variable in a path": ("endPoint: 'https://x/{{ config.SYNC_A }}/items'", {"value-a"}),
+    "variable in a path, by subscript": (
+        "endPoint: 'https://x/{{ config[\"SYNC_A\"] | trim }}/items'", {"value-a"},
+    ),
+    "variable in a query, whatever the name": (
+        "endPoint: 'https://x/y?tenant={{ config.SYNC_A }}'", {"value-a"},
+    ),
+    "variable in a query parameter, whatever the name": (
+        "queryParameters: {tenant: '{{ config.SYNC_A }}'}", {"value-a"},
+    ),
+    "variable in the URL of a sensor": (
+        "sensor: {type: http_change, url: 'https://x/{{ config.SYNC_A }}'}", {"value-a"},
+    ),
+    "two variables, one public": (
+        "publicVariables: [SYNC_A]\nendPoint: 'https://x/{{ config.SYNC_A }}/{{ config.SYNC_C }}'",
+        {"value-c"},
+    ),
+    "public variable in a header": (
+        "publicVariables: [SYNC_A]\nheaders: {X-Tenant: '{{ config.SYNC_A }}'}", set(),
+    ),
     "nothing": ("headers: {Accept: json}", set()),
 }  # fmt: skip
 
@@ -270,6 +291,40 @@ USES = {
 @pytest.mark.parametrize(("rest", "secrets"), USES.values(), ids=USES.keys())
 def test_what_a_config_uses_as_secret_is_known(rest: str, secrets: set[str]) -> None:
     assert secrets_of(config(rest), environment(**VARIABLES)) == secrets
+
+
+@pytest.mark.parametrize(
+    ("value", "secrets"),
+    [
+        ("https://api.example.com:8443", set()),
+        ("http://127.0.0.1:9/v2/api", set()),
+        ("https://hooks.example.com/T0/B12345678/items", {"B12345678"}),
+        ("https://api.example.com/?limit=5&code=abcdef", {"abcdef"}),
+        ("https://joe:pass1@api.example.com", {"pass1"}),
+        ("18301", set()),
+        ("2024-02-29", set()),
+        ("true", set()),
+        ("1234567", {"1234567"}),
+        ("north-4711", {"north-4711"}),
+    ],
+)
+def test_of_a_variable_in_a_url_the_address_of_the_server_stays(value, secrets) -> None:
+    found = secrets_of(config("endPoint: '{{ config.SYNC_A }}/items'"), environment(SYNC_A=value))
+    assert found == secrets
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "secrets"),
+    [
+        ("https://x/y?api_key=abcd1&q=word", {"Accept": "application/json"}, {"abcd1"}),
+        ("https://joe:pass1@x/y", {}, {"pass1"}),
+        ("https://x/y", {"Authorization": "Bearer abcd1"}, {"Bearer abcd1", "abcd1"}),
+        ("https://x/y?access_token=a%20b1", {"X-Api-Key": "k-1"}, {"a b1", "k-1"}),
+        ("https://x/y?page=2", {}, set()),
+    ],
+)
+def test_what_a_person_states_in_a_request_is_known(url, headers, secrets) -> None:
+    assert secrets_in_request(url, headers) == secrets
 
 
 @pytest.mark.parametrize(

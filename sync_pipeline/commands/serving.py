@@ -17,11 +17,13 @@ from sync_pipeline.commands.running import COULD_NOT_RUN, DONE, prepare, run_syn
 from sync_pipeline.config.environment import find_project_dir, read_environment
 from sync_pipeline.config.loading import load_configs
 from sync_pipeline.demo.source import running_source
+from sync_pipeline.errors import SyncPipelineError
 from sync_pipeline.local_space.server.launcher import running_space, serve
 from sync_pipeline.local_space.server.registration import store_path
 from sync_pipeline.local_space.store.store import Store, open_store
 from sync_pipeline.local_space.transfer.exporting import export_file
 from sync_pipeline.local_space.transfer.importing import import_file
+from sync_pipeline.redaction import Redactor, secrets_in_request
 from sync_pipeline.stages.setting import local_model_path
 
 DEMO_SYNC = "airports"
@@ -111,5 +113,11 @@ def probe(url: str, headers: Mapping[str, str]) -> int:
     from sync_pipeline.extract.probe import probe as look  # noqa: PLC0415
     from sync_pipeline.extract.probe_yaml import render_yaml  # noqa: PLC0415
 
-    print(render_yaml(look(url, headers=headers)))
+    redactor = Redactor(secrets_in_request(url, headers))
+    try:
+        found = render_yaml(look(url, headers=headers))
+    except SyncPipelineError as error:
+        error.args = (redactor.redact(str(error)),)
+        raise
+    print(redactor.redact(found))
     return DONE

@@ -260,6 +260,8 @@ class SyncConfig(FileOptions):
     """Of the requests for records."""
     headers: dict[str, str] = Field(default_factory=dict)
     """Templates of request headers."""
+    public_variables: tuple[str, ...] = ()
+    """Environment variables in URLs and headers whose values logs and messages may show."""
     query_parameters: dict[str, str] = Field(default_factory=dict)
     """Templates, joined to the query string that `endPoint` may already have."""
     form_url_encoded_content: dict[str, str] = Field(default_factory=dict)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from sync_pipeline.cli import main
+from sync_pipeline_tests.extract.answering_server import Answer, serving
 from sync_pipeline_tests.harness.project import Project
 
 SECRET = "sekret-0123456789"
@@ -81,3 +84,32 @@ def test_failed_is_silent_about_no_sync_that_it_does_not_know(
     told = capsys.readouterr()
     assert ("There is no sync cute-user:" in told.err) is (code == 2)
     assert ("batch_000001" in told.out) is (code == 1)
+
+
+def test_a_key_in_a_path_is_not_told_whatever_its_variable_is_called(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SYNC_TENANT", SECRET)
+    project.write_config(
+        endPoint="http://127.0.0.1:9/{{ config.SYNC_TENANT }}/rows", resultsJsonPath=None
+    )
+    assert call(monkeypatch, "preview", project.key) == 3
+    told = capsys.readouterr().err
+    assert "127.0.0.1:9/***/rows" in told
+    assert SECRET not in told
+
+
+def test_probe_prints_no_key_that_the_server_echoes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def answer(path: str, headers: dict[str, str], _: bytes) -> Answer:
+        echoed = {"id": 1, f"asked {headers['X-Api-Key']}": path}
+        body = {"items": [echoed], "next": f"http://x{path}&at={SECRET}"}
+        return 200, {"Content-Type": "application/json"}, json.dumps(body).encode()
+
+    with serving(answer) as api:
+        url = f"{api.url}/items?access_token={SECRET}"
+        assert call(monkeypatch, "probe", url, "--header", f"X-Api-Key: {SECRET}") == 0
+    told = capsys.readouterr()
+    assert "contentKeyField" in told.out
+    assert SECRET not in told.out + told.err

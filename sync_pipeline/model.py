@@ -284,8 +284,11 @@ class Counts:
     superseded: int = 0
     #: Requests to the space.
     requests: int = 0
-    #: Written, but left as drafts: somebody else's unpublished changes are on them.
+    #: Entries of which something that was written stays unpublished: somebody else's unpublished
+    #: changes are on it.
     publish_skipped: int = 0
+    #: Locales of written entries that hold unpublished changes of somebody else, and were left so.
+    locales_left: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))

@@ -29,7 +29,9 @@ from sync_pipeline.memory import rss_mb
 
 RUN_LOGGER = "sync_pipeline.run"
 _ROWS = ("records", "created", "updated", "unchanged", "published", "failed", "requests")
-_OPTIONAL_ROWS = ("deleted", "filtered", "duplicates", "superseded", "publish_skipped")
+_OPTIONAL_ROWS = (
+    "deleted", "filtered", "duplicates", "superseded", "publish_skipped", "locales_left",
+)  # fmt: skip
 
 
 class _ConsoleHandler(logging.Handler):

@@ -35,13 +35,32 @@ class BulkAction:
     request_id: str = ""
 
 
-def await_action(client: SpaceClient, accepted: Answer, usual_s: float = 0.0) -> BulkAction:
+@dataclass(frozen=True, slots=True)
+class BulkStyle:
+    """One of the two ways in which the API takes bulk actions."""
+
+    #: Of the POST that begins a publish.
+    path: str
+    #: Of the questions about it, before its id.
+    status_path: str
+
+
+#: Publishes entries as a whole: the documented way, which every plan has.
+WHOLE = BulkStyle("/bulk_actions/publish", "/bulk_actions/actions")
+#: Lets each entry name the locales that go out: for spaces whose locales are published one by one.
+BY_LOCALE = BulkStyle("/bulk_actions", "/bulk_actions")
+
+
+def await_action(
+    client: SpaceClient, accepted: Answer, usual_s: float = 0.0, style: BulkStyle = WHOLE
+) -> BulkAction:
     """Wait until an accepted action has ended.
 
     Args:
         client: The space.
         accepted: The answer to the POST.
         usual_s: Seconds that such actions took lately, 0 where nothing is known.
+        style: How it was begun.
 
     Returns:
         Its end; `unknown` where the space has forgotten it or it takes longer than five minutes.
@@ -67,7 +86,7 @@ def await_action(client: SpaceClient, accepted: Answer, usual_s: float = 0.0) ->
         waited_s += pause_s
         pause_s = min(max(2 * pause_s, _SECOND_POLL_S), _LONGEST_POLL_S)
         answer = client.request(
-            "GET", f"/bulk_actions/actions/{action_id}", tolerate=(404,), expects=is_action
+            "GET", f"{style.status_path}/{action_id}", tolerate=(404,), expects=is_action
         )
 
 

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from sync_pipeline.errors import SpoolError
 from sync_pipeline.load.client import SpaceClient
+from sync_pipeline.load.entry_body import entry_params, read_existing
 from sync_pipeline.load.paging import (
     MAX_VALUES,
     PAGE_LIMIT,
@@ -31,11 +32,9 @@ from sync_pipeline.load.target_index import (
     TargetIndex,
     connect,
     create_schema,
-    entry_params,
     key_of_entry,
     key_path,
     open_index,
-    read_existing,
     write_row,
     write_strategy,
 )

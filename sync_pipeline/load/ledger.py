@@ -16,11 +16,12 @@ Safe for threads and processes (WAL, busy timeout, small transactions).
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ from sync_pipeline.private_files import create_private, make_private_folder
 _BUSY_TIMEOUT_S = 60.0
 #: SQLite's smallest limit on bound values over its versions is 999.
 _IN_CHUNK = 500
-_COLUMNS = "entry_id, base_version, version, wanted, confirmed"
+_COLUMNS = "entry_id, base_version, version, wanted, confirmed, locales"
+#: In place of a digest: see `PendingPublish.unverified`.
+_UNVERIFIED = "?"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS extractions (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -43,7 +46,8 @@ CREATE TABLE IF NOT EXISTS pending (
   base_version INTEGER NOT NULL,
   version INTEGER NOT NULL,
   wanted INTEGER NOT NULL,
-  confirmed INTEGER NOT NULL
+  confirmed INTEGER NOT NULL,
+  locales TEXT  -- JSON: {locale: digest of what we left in it, "" or "?"}; NULL: whole entry
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS applied (
   key_hash INTEGER PRIMARY KEY,
@@ -65,6 +69,15 @@ class PendingPublish:
     is_wanted: bool = True
     #: The space has said that the write was done. Without that, `version` may be somebody else's.
     is_confirmed: bool = False
+    #: The locales that may go out after the write; None: all that the entry holds, or noted by a
+    #: version of this package that knew whole entries only.
+    locales: frozenset[str] | None = None
+    #: Those of them that were empty before, as far as the mapped fields tell; fields outside the
+    #: mapping may hold somebody's draft in them.
+    unverified: frozenset[str] = frozenset()
+    #: Of a confirmed write: what it left in them, `{locale: digest}`. A locale that still holds
+    #: that was touched by nobody, whatever version the entry has by now.
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     def covers(self, version: int, *, is_unchanged: bool) -> bool:
         """Whether an entry at that version holds nothing but our own writes since its publish.
@@ -107,6 +120,7 @@ class Ledger:
             # costs a look at the entry, not a wrong write.
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.executescript(_SCHEMA)
+            _add_missing_column(self._connection)
         except sqlite3.Error as err:
             self._connection.close()
             raise SpoolError(
@@ -167,14 +181,13 @@ class Ledger:
 
     def record_pending(self, items: Iterable[PendingPublish]) -> None:
         """Note writes that are about to be sent, or were confirmed, in one transaction."""
-        rows = [
-            (i.entry_id, i.base_version, i.version, int(i.is_wanted), int(i.is_confirmed))
-            for i in items
-        ]
+        rows = [_pending_row(item) for item in items]
         if not rows:
             return
         with self._transaction() as connection:
-            connection.executemany("INSERT OR REPLACE INTO pending VALUES (?, ?, ?, ?, ?)", rows)
+            connection.executemany(
+                f"INSERT OR REPLACE INTO pending ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", rows
+            )
 
     def pending(self, entry_ids: Collection[str]) -> dict[str, PendingPublish]:
         """`{entry id: what is noted}` for those that have a note."""
@@ -231,9 +244,48 @@ def open_ledger(path: Path) -> Ledger:
     return Ledger(path)
 
 
+def _add_missing_column(connection: sqlite3.Connection) -> None:
+    """Bring a file of an earlier version up to date; its notes are about whole entries."""
+    if _has_locales(connection):
+        return
+    connection.execute("BEGIN IMMEDIATE")  # another process may be about to do the same
+    if not _has_locales(connection):
+        connection.execute("ALTER TABLE pending ADD COLUMN locales TEXT")
+    connection.execute("COMMIT")
+
+
+def _has_locales(connection: sqlite3.Connection) -> bool:
+    return any(row[1] == "locales" for row in connection.execute("PRAGMA table_info(pending)"))
+
+
+def _pending_row(item: PendingPublish) -> tuple[Any, ...]:
+    texts = {
+        code: _UNVERIFIED if code in item.unverified else item.digests.get(code, "")
+        for code in sorted(item.locales or ())
+    }
+    return (
+        item.entry_id,
+        item.base_version,
+        item.version,
+        int(item.is_wanted),
+        int(item.is_confirmed),
+        None if item.locales is None else json.dumps(texts),
+    )
+
+
 def _read_pending(row: tuple[Any, ...]) -> PendingPublish:
-    entry_id, base_version, version, wanted, confirmed = row
-    return PendingPublish(entry_id, base_version, version, bool(wanted), bool(confirmed))
+    entry_id, base_version, version, wanted, confirmed, text = row
+    texts: dict[str, str] | None = None if text is None else json.loads(text)
+    return PendingPublish(
+        entry_id,
+        base_version,
+        version,
+        bool(wanted),
+        bool(confirmed),
+        None if texts is None else frozenset(texts),
+        frozenset(code for code, known in (texts or {}).items() if known == _UNVERIFIED),
+        {code: known for code, known in (texts or {}).items() if known not in ("", _UNVERIFIED)},
+    )
 
 
 def _hash_key(key: str) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from sync_pipeline.load.diff import Change
-from sync_pipeline.load.publish import PublishResult
+from sync_pipeline.load.publish_item import MOVED, PublishResult
 from sync_pipeline.model import DeadLetter, DesiredEntry
 
 Action: TypeAlias = Literal["created", "updated", "unchanged", "failed", "superseded"]
@@ -32,8 +32,12 @@ class Outcome:
     changes: tuple[Change, ...] = ()
     #: Written, but not published yet: it links to an entry of a batch that is still to be written.
     is_put_off: bool = False
-    #: Why an entry that was written stays a draft although publishing was asked for; else "".
+    #: Why something that was written stays unpublished although publishing was asked for; else "".
     publish_skipped: str = ""
+    #: Locales that hold something unpublished of somebody else, and were left so.
+    locales_left: tuple[str, ...] = ()
+    #: In a dry run: something of it is unpublished by now, whoever has left it.
+    was_draft: bool = False
     #: Further records that were merged into this entry.
     merged: int = 0
 
@@ -68,7 +72,13 @@ def failed_outcome(desired: DesiredEntry, entry_id: str, error_id: str, message:
 def with_publish(outcome: Outcome, result: PublishResult) -> Outcome:
     """The outcome after publishing: an entry that is written but refused then has failed."""
     if result.status == "published":
-        return replace(outcome, published=True)
+        moved = f"{MOVED} in {', '.join(result.moved)}" if result.moved else ""
+        return replace(
+            outcome,
+            published=True,
+            publish_skipped=outcome.publish_skipped or moved,
+            locales_left=tuple(dict.fromkeys((*outcome.locales_left, *result.moved))),
+        )
     if result.status == "skipped":
         return replace(outcome, publish_skipped=result.message)
     letter = DeadLetter(

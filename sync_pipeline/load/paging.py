@@ -68,6 +68,9 @@ def read_entry_pages(
         if limit > 1 and is_too_big(answer):
             limit = max(1, limit // 2)
             continue
+        if answer.status == 400 and (wider := _select_whole_sys(params)) is not None:
+            params = wider
+            continue
         if not answer.is_ok:
             raise_unexpected(client, answer, "Reading entries")
         items = tuple(answer.mapping["items"])
@@ -91,6 +94,15 @@ def read_entry_pages(
         if not items or position >= total:
             return
         start = position - 1 if len(items) > 1 else position
+
+
+def _select_whole_sys(params: Mapping[str, str | int]) -> dict[str, str | int] | None:
+    """The same query without `sys.fieldStatus`, which a space without such states may not know."""
+    paths = str(params.get("select", "")).split(",")
+    if "sys.fieldStatus" not in paths:
+        return None
+    select = ["sys", *(path for path in paths if not path.startswith("sys."))]
+    return {**params, "select": ",".join(select)}
 
 
 def is_too_big(answer: Answer) -> bool:

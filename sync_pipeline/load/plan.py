@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from sync_pipeline.load.diff import Change, find_changes
+from sync_pipeline.load.diff import Change, find_changes, is_blank
 from sync_pipeline.model import RESOURCE_ID, DesiredEntry, EntryFields, TargetModel
 
 _ID_CHARS = 32
@@ -31,11 +31,35 @@ class ExistingEntry:
     created_at: str
     #: `{field: {locale: value}}`: the mapped fields, all their locales.
     fields: EntryFields
+    #: `{locale: draft | changed | published}`; None: the space knows the state of whole entries
+    #: only. A locale that is not named was never published.
+    locale_states: Mapping[str, str] | None = None
+    #: Locales in which fields outside the mapping hold a value; None: those were not read.
+    unmapped_locales: frozenset[str] | None = None
+    #: What all fields together hold, `{locale: digest}`; empty where not all were read.
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_clean(self) -> bool:
-        """Published, and unchanged since: nobody has a draft on it."""
+        """No version since it was published last; locales may be drafts all the same."""
         return self.published_version is not None and self.version == self.published_version + 1
+
+    def state_of(self, locale: str) -> str:
+        """The state of one locale, where the space tells it."""
+        return (self.locale_states or {}).get(locale, "draft")
+
+    def holds(self, locale: str) -> bool:
+        """Whether a field is known to hold a value in that locale."""
+        if self.unmapped_locales is not None and locale in self.unmapped_locales:
+            return True
+        return any(not is_blank(values.get(locale)) for values in self.fields.values())
+
+    def as_published(self, version: int, locales: Collection[str]) -> ExistingEntry:
+        """The entry after these locales were published at that version."""
+        states = self.locale_states
+        if states is not None:
+            states = {**states, **dict.fromkeys(locales, "published")}
+        return replace(self, version=version + 1, published_version=version, locale_states=states)
 
 
 @dataclass(frozen=True, slots=True)

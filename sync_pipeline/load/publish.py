@@ -5,7 +5,8 @@ dropped and the rest is sent again. Where nobody is named, versions are read aga
 tells nothing the entries are halved, down to single publishes, whose answers are definite.
 
 Only the version that was written is published. If somebody has changed the entry since, publishing
-it would publish their draft: it is skipped with a reason.
+it would publish their draft: it is skipped with a reason, but for those locales that still hold
+what was written.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from sync_pipeline.load.answer import Answer, describe_error
 from sync_pipeline.load.bulk_action import (
+    BY_LOCALE,
     GIVE_UP_S,
+    WHOLE,
     BulkAction,
+    BulkStyle,
     await_action,
     is_unresolved_link,
     named_errors,
@@ -26,6 +30,18 @@ from sync_pipeline.load.bulk_action import (
 from sync_pipeline.load.client import SpaceClient
 from sync_pipeline.load.fate import is_refusal
 from sync_pipeline.load.paging import read_by_values
+from sync_pipeline.load.publish_item import (
+    GONE,
+    MOVED,
+    PublishItem,
+    PublishResult,
+    added,
+    bulk_payload,
+    is_out,
+    keep_untouched,
+    missing_locales,
+    style_of,
+)
 from sync_pipeline.load.shapes import entry_of, is_action, published_entry_of
 
 #: Entries of one bulk action; the API's limit.
@@ -39,35 +55,6 @@ _LINK_PAUSES_S = (1.0, 2.0, 4.0)
 #: Times that the fate of one publish may be unknown, or others get in between.
 _MAX_TRIES = 10
 
-MOVED = "somebody else changed it after it was written"
-GONE = "it was deleted after it was written"
-
-
-@dataclass(frozen=True, slots=True)
-class PublishItem:
-    """An entry, and the version of it that is to be published."""
-
-    entry_id: str
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class PublishResult:
-    """How publishing one entry ended."""
-
-    entry_id: str
-    status: Literal["published", "skipped", "failed"]
-    #: Version that is published now.
-    published_version: int | None = None
-    #: Of a failure, as in a dead letter.
-    error_id: str = ""
-    field: str = ""
-    #: Of a failure, or why it was skipped.
-    message: str = ""
-    request_id: str = ""
-    #: Of a failure: the target of a link is missing, and may be made later.
-    is_unresolved: bool = False
-
 
 @dataclass(slots=True)
 class BulkHabits:
@@ -75,6 +62,8 @@ class BulkHabits:
 
     #: Whether the space offers them, as far as is known.
     is_offered: bool = True
+    #: Likewise those that name the locales of each entry, which fewer spaces have.
+    is_by_locale_offered: bool = True
     #: Seconds that an action took lately: the next is asked about when it should be done.
     usual_s: float = 0.0
 
@@ -118,14 +107,29 @@ class Publisher:
         """
         unique = list({item.entry_id: item for item in items}.values())
         work = _Work(self._client, self, {}, _LINK_PAUSES_S if awaits_links else ())
-        for start in range(0, len(unique), MAX_ITEMS):
-            work.publish_group(unique[start : start + MAX_ITEMS])
+        for style in (WHOLE, BY_LOCALE):
+            group = [item for item in unique if style_of(item) is style]
+            for start in range(0, len(group), MAX_ITEMS):
+                work.publish_group(group[start : start + MAX_ITEMS])
         return work.results
 
-    @property
-    def has_bulk(self) -> bool:
-        """Whether the space offers bulk actions and ends them, as far as is known."""
-        return self._habits.is_offered and not self._has_given_up
+    def has_bulk(self, style: BulkStyle) -> bool:
+        """Whether the space offers such bulk actions and ends them, as far as is known."""
+        habits = self._habits
+        is_refused = style is BY_LOCALE and not habits.is_by_locale_offered
+        return habits.is_offered and not is_refused and not self._has_given_up
+
+    def drop_bulk(self, style: BulkStyle, why: object) -> None:
+        """The space offers no such bulk actions; later batches need not ask."""
+        if style is WHOLE:
+            self._habits.is_offered = False
+        else:
+            self._habits.is_by_locale_offered = False
+        self._client.log.info(
+            "The space offers no bulk publishing%s (%s); publishing entries one by one",
+            "" if style is WHOLE else " of single locales",
+            why,
+        )
 
     @property
     def habits(self) -> BulkHabits:
@@ -153,52 +157,58 @@ class _Work:
     link_pauses_s: Sequence[float]
 
     def publish_group(self, items: Sequence[PublishItem], rounds: int = 0, pauses: int = 0) -> None:
-        """Publish up to 200 entries; `rounds` and `pauses` count what was tried before."""
+        """Publish up to 200 entries, all of one style; `rounds` and `pauses` count what was tried
+        before.
+        """
         if not items:
             return
-        if len(items) == 1 or not self.publisher.has_bulk or rounds > _MAX_ROUNDS:
+        style = style_of(items[0])
+        if len(items) == 1 or not self.publisher.has_bulk(style) or rounds > _MAX_ROUNDS:
             self._publish_singly(items)
             return
         answer = self.client.request(
             "POST",
-            "/bulk_actions/publish",
-            json=_payload(items),
+            style.path,
+            json=bulk_payload(items, style),
             tolerate=(403, 404, 429),
             expects=is_action,
         )
         if answer.is_ok:
-            action = await_action(self.client, answer, self.publisher.habits.usual_s)
-            if action.status == "succeeded":
-                self.publisher.habits.usual_s = 0.9 * action.waited_s
-                for item in items:
-                    self._published(item.entry_id, item.version)
-            elif action.status == "failed":
-                self._drop_culprits(items, action, rounds, pauses)
-            else:
-                if action.waited_s >= GIVE_UP_S:
-                    self.client.log.info(
-                        "The space has not ended a bulk action in five minutes; publishing entries "
-                        "one by one"
-                    )
-                    self.publisher.give_up_bulk()
-                # Halves would be actions again, which may not end either.
-                self._publish_singly(self._not_yet_out(items))
+            self._follow(items, answer, rounds, pauses)
         elif answer.is_ambiguous:
             self._find_out(items, answer, rounds, pauses)
         elif answer.status in {403, 404}:
-            self.client.log.info(
-                "The space offers no bulk publishing (%s); publishing entries one by one",
-                answer.status,
-            )
-            self.publisher.habits.is_offered = False
+            self.publisher.drop_bulk(style, answer.status)
             self._publish_singly(items)
         elif answer.status == 429:
             # Others keep all of the actions that a space may have going.
             self._publish_singly(items)
         elif answer.status in {400, 409}:
-            self._recheck(items, rounds, pauses)
+            self._recheck(items, rounds, pauses, is_refused=True)
         else:
-            self._halve(items, rounds, pauses)
+            self._narrow(items, rounds, pauses, is_refused=True)
+
+    def _follow(
+        self, items: Sequence[PublishItem], accepted: Answer, rounds: int, pauses: int
+    ) -> None:
+        """See an action that was accepted to its end."""
+        habits = self.publisher.habits
+        action = await_action(self.client, accepted, habits.usual_s, style_of(items[0]))
+        if action.status == "succeeded":
+            habits.usual_s = 0.9 * action.waited_s
+            for item in items:
+                self._published(item, item.version)
+        elif action.status == "failed":
+            self._drop_culprits(items, action, rounds, pauses)
+        else:
+            if action.waited_s >= GIVE_UP_S:
+                self.client.log.info(
+                    "The space has not ended a bulk action in five minutes; publishing entries "
+                    "one by one"
+                )
+                self.publisher.give_up_bulk()
+            # Halves would be actions again, which may not end either.
+            self._publish_singly(self._not_yet_out(items))
 
     def _find_out(
         self, items: Sequence[PublishItem], answer: Answer, rounds: int, pauses: int
@@ -220,27 +230,30 @@ class _Work:
         left: list[PublishItem] = []
         for item in items:
             sys = sys_by_id.get(item.entry_id, {})
-            if self._is_out(sys, item):
-                self._published(item.entry_id, int(sys["publishedVersion"]))
+            if is_out(sys, item, needs_clean=self.publisher.follows_moves):
+                self._published(item, int(sys["publishedVersion"]))
             else:
                 left.append(item)
         return left
 
-    def _is_out(self, sys: Mapping[str, Any], item: PublishItem) -> bool:
-        """Whether what was to be published is, whatever somebody has changed after that."""
-        published = sys.get("publishedVersion") or -1
-        is_clean = sys.get("version") == published + 1
-        return published >= item.version and (is_clean or not self.publisher.follows_moves)
-
     def _read_versions(self, items: Sequence[PublishItem]) -> dict[str, Mapping[str, Any]]:
-        params = {"select": "sys.id,sys.version,sys.publishedVersion"}
+        params = {"select": "sys.id,sys.version,sys.publishedVersion,sys.fieldStatus"}
         ids = [item.entry_id for item in items]
         return {
             str(body["sys"]["id"]): body["sys"]
             for body in read_by_values(self.client, params, "sys.id", ids)
         }
 
-    def _halve(self, items: Sequence[PublishItem], rounds: int, pauses: int) -> None:
+    def _narrow(
+        self, items: Sequence[PublishItem], rounds: int, pauses: int, *, is_refused: bool
+    ) -> None:
+        """Look for whom to blame, as nobody is named; `is_refused`: the action did not begin."""
+        if is_refused and style_of(items[0]) is BY_LOCALE:
+            # Newer than the other style, and not on every plan: maybe no such action is taken.
+            self._publish_singly(items)
+            if all(self.results[item.entry_id].status != "failed" for item in items):
+                self.publisher.drop_bulk(BY_LOCALE, "it refuses the request")
+            return
         middle = len(items) // 2
         self.publish_group(items[:middle], rounds, pauses)
         self.publish_group(items[middle:], rounds, pauses)
@@ -273,7 +286,9 @@ class _Work:
             self.client.sleep(self.link_pauses_s[pauses])
             self.publish_group(unresolved, rounds, pauses + 1)
 
-    def _recheck(self, items: Sequence[PublishItem], rounds: int, pauses: int) -> None:
+    def _recheck(
+        self, items: Sequence[PublishItem], rounds: int, pauses: int, *, is_refused: bool = False
+    ) -> None:
         """Read the versions again: who is not what the action said?"""
         if len(items) < 2:
             self._publish_singly(items)
@@ -283,7 +298,7 @@ class _Work:
         as_said = [item for item in items if versions.get(item.entry_id) == item.version]
         other = [item for item in items if versions.get(item.entry_id) != item.version]
         if not other:
-            self._halve(items, rounds, pauses)
+            self._narrow(items, rounds, pauses, is_refused=is_refused)
             return
         # A collection lags behind writes; a single publish tells for certain.
         self._publish_singly(other)
@@ -301,17 +316,17 @@ class _Work:
 
     def _publish_one(self, item: PublishItem) -> None:
         path = f"/entries/{item.entry_id}"
-        version = item.version
-        pauses = 0
+        due, version, pauses = item, item.version, 0
         for attempt in range(_MAX_TRIES):
             answer = self.client.request(
                 "PUT",
                 f"{path}/published",
+                json=None if due.locales is None else added(due.locales),
                 headers={"X-Contentful-Version": str(version)},
                 expects=published_entry_of(item.entry_id, version),
             )
             if answer.is_ok:
-                self._published(item.entry_id, version)
+                self._published(due, version, missing_locales(item, due))
                 return
             if answer.status == 404 and not answer.is_ambiguous:
                 self._skipped(item.entry_id, GONE)
@@ -333,18 +348,25 @@ class _Work:
             if not found.is_ok:
                 break
             sys = found.mapping["sys"]
-            if self._is_out(sys, item):
-                self._published(item.entry_id, int(sys["publishedVersion"]))
+            if is_out(sys, due, needs_clean=self.publisher.follows_moves):
+                self._published(due, int(sys["publishedVersion"]), missing_locales(item, due))
                 return
             if sys["version"] != version:
-                if not self.publisher.follows_moves:
+                moved = self._follow_move(due, found)
+                if moved is None:
                     self._skipped(item.entry_id, MOVED)
                     return
-                version = int(sys["version"])
+                due, version = moved, int(sys["version"])
         self._failed(item.entry_id, answer)
 
-    def _published(self, entry_id: str, version: int) -> None:
-        self.results[entry_id] = PublishResult(entry_id, "published", version)
+    def _follow_move(self, item: PublishItem, found: Answer) -> PublishItem | None:
+        """What of an entry may still go out, though somebody has changed it meanwhile."""
+        return item if self.publisher.follows_moves else keep_untouched(item, found.mapping)
+
+    def _published(self, item: PublishItem, version: int, moved: tuple[str, ...] = ()) -> None:
+        self.results[item.entry_id] = PublishResult(
+            item.entry_id, "published", version, locales=item.locales, moved=moved
+        )
 
     def _skipped(self, entry_id: str, reason: str) -> None:
         self.results[entry_id] = PublishResult(entry_id, "skipped", message=reason)
@@ -360,22 +382,3 @@ class _Work:
             request_id=answer.request_id,
             is_unresolved=is_unresolved_link(answer),
         )
-
-
-def _payload(items: Sequence[PublishItem]) -> dict[str, object]:
-    return {
-        "entities": {
-            "sys": {"type": "Array"},
-            "items": [
-                {
-                    "sys": {
-                        "type": "Link",
-                        "linkType": "Entry",
-                        "id": item.entry_id,
-                        "version": item.version,
-                    }
-                }
-                for item in items
-            ],
-        }
-    }

@@ -11,7 +11,8 @@ from typing import Any
 from sync_pipeline.errors import SpaceError
 from sync_pipeline.load.ledger import Ledger
 from sync_pipeline.load.outcome import Outcome, with_publish
-from sync_pipeline.load.publish import MAX_ACTIVE, MAX_ITEMS, Publisher, PublishItem, PublishResult
+from sync_pipeline.load.publish import MAX_ACTIVE, MAX_ITEMS, Publisher
+from sync_pipeline.load.publish_item import PublishItem, PublishResult
 from sync_pipeline.load.target_index import TargetIndex
 from sync_pipeline.load.write import Written
 from sync_pipeline.model import DesiredEntry
@@ -135,7 +136,7 @@ class PublishQueue:
             self.error = self.error or err
             return
         settled: list[str] = []
-        published: dict[str, int] = {}
+        published: dict[str, PublishResult] = {}
         for slot in slots:
             if slot.publish is None or slot.outcome is None:
                 continue
@@ -153,10 +154,15 @@ class PublishQueue:
             if result.status != "failed":
                 settled.append(result.entry_id)
             if result.published_version is not None:
-                published[result.entry_id] = result.published_version
-        entries = self._index.find_ids(list(published))
-        self._index.apply_writes(
-            replace(entry, version=published[entry.id] + 1, published_version=published[entry.id])
-            for entry in entries.values()
-        )
+                published[result.entry_id] = result
+        self._note_published(published)
         self._ledger.forget_pending(settled)
+
+    def _note_published(self, results: Mapping[str, PublishResult]) -> None:
+        """Keep the index up to date."""
+        codes = self._index.target.locale_codes
+        self._index.apply_writes(
+            entry.as_published(result.published_version, result.locales or codes)
+            for entry in self._index.find_ids(list(results)).values()
+            if (result := results[entry.id]).published_version is not None
+        )

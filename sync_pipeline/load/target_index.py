@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing_extensions import Self
 
 from sync_pipeline.errors import SpoolError
 from sync_pipeline.load.client import SpaceClient
+from sync_pipeline.load.entry_body import entry_params, read_existing
 from sync_pipeline.load.paging import read_by_values
 from sync_pipeline.load.plan import ExistingEntry, derive_entry_id
 from sync_pipeline.model import (
@@ -40,20 +41,13 @@ CREATE TABLE IF NOT EXISTS entries (
   published_version INTEGER,
   archived INTEGER NOT NULL,
   created_at TEXT NOT NULL,
-  fields TEXT NOT NULL        -- compact JSON, mapped fields with all their locales
+  fields TEXT NOT NULL,       -- compact JSON, mapped fields with all their locales
+  locale_states TEXT          -- compact JSON; NULL: the space has none
 );
 CREATE INDEX IF NOT EXISTS entries_by_key ON entries (key);
 """
-#: Everything of `sys` that a plan looks at; `select` takes 100 paths, a content type has 50 fields.
-_SELECTED_SYS = (
-    "sys.id",
-    "sys.version",
-    "sys.publishedVersion",
-    "sys.archivedVersion",
-    "sys.createdAt",
-)
 _FILTERABLE = frozenset({"Symbol", "Integer", "Number"})
-_COLUMNS = "id, version, published_version, archived, created_at, fields"
+_COLUMNS = "id, version, published_version, archived, created_at, fields, locale_states"
 #: Of several entries with one key: those that can be edited first, then the oldest.
 _BEST_FIRST = "archived, created_at, id"
 #: SQLite's smallest limit on bound values over its versions is 999.
@@ -200,7 +194,7 @@ class TargetIndex:
 
 INSERT = (
     "INSERT OR REPLACE INTO entries (id, key, version, published_version, archived, created_at, "
-    "fields) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "fields, locale_states) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -259,12 +253,6 @@ def open_index(path: Path, *, in_memory: bool = False) -> TargetIndex:
         raise SpoolError(f"The target index {path} is damaged ({err}). Run the sync anew.") from err
 
 
-def entry_params(target: TargetModel, field_ids: Iterable[str]) -> dict[str, str | int]:
-    """The query for just what an index keeps of the entries of a content type."""
-    select = [*_SELECTED_SYS, *(f"fields.{field_id}" for field_id in sorted(field_ids))]
-    return {"content_type": target.content_type.id, "select": ",".join(select)}
-
-
 def key_path(target: TargetModel, key_field: str) -> str | None:
     """The path by which entries can be asked for by key; None where equality is not to be trusted.
 
@@ -276,23 +264,6 @@ def key_path(target: TargetModel, key_field: str) -> str | None:
     if field is None or field.type not in _FILTERABLE:
         return None
     return f"fields.{field.id}.{target.default_locale}"
-
-
-def read_existing(body: Mapping[str, Any], field_ids: Collection[str]) -> ExistingEntry:
-    """An entry from the JSON of the API, cut to the fields that matter."""
-    sys, fields = body["sys"], body.get("fields") or {}
-    return ExistingEntry(
-        id=str(sys["id"]),
-        version=int(sys["version"]),
-        published_version=sys.get("publishedVersion"),
-        is_archived=sys.get("archivedVersion") is not None,
-        created_at=str(sys.get("createdAt", "")),
-        fields={
-            name: value
-            for name, value in fields.items()
-            if name in field_ids and isinstance(value, Mapping)
-        },
-    )
 
 
 def key_of_entry(target: TargetModel, key_field: str, entry: ExistingEntry) -> str | None:
@@ -308,9 +279,15 @@ def key_of_entry(target: TargetModel, key_field: str, entry: ExistingEntry) -> s
 
 def read_row(row: tuple[Any, ...]) -> ExistingEntry:
     """An entry from a row of the index."""
-    entry_id, version, published_version, archived, created_at, fields = row
+    entry_id, version, published_version, archived, created_at, fields, states = row
     return ExistingEntry(
-        entry_id, version, published_version, bool(archived), created_at, json.loads(fields)
+        entry_id,
+        version,
+        published_version,
+        bool(archived),
+        created_at,
+        json.loads(fields),
+        None if states is None else json.loads(states),
     )
 
 
@@ -324,6 +301,9 @@ def write_row(entry: ExistingEntry, key: str | None) -> tuple[Any, ...]:
         int(entry.is_archived),
         entry.created_at,
         json.dumps(entry.fields, ensure_ascii=True, separators=(",", ":")),
+        None
+        if entry.locale_states is None
+        else json.dumps(entry.locale_states, separators=(",", ":")),
     )
 
 

@@ -20,19 +20,12 @@ from dataclasses import dataclass, field, replace
 from sync_pipeline.config.run_options import Publish
 from sync_pipeline.errors import SpaceError
 from sync_pipeline.load.client import SpaceClient
+from sync_pipeline.load.decide import Decider
 from sync_pipeline.load.ledger import Ledger, PendingPublish
 from sync_pipeline.load.outcome import Intent, Outcome, failed_outcome, outcome_of
-from sync_pipeline.load.ownership import EDITORS_DRAFT
-from sync_pipeline.load.plan import (
-    Create,
-    ExistingEntry,
-    Plan,
-    Refused,
-    Unchanged,
-    is_entry_id,
-    plan,
-)
-from sync_pipeline.load.publish import BulkHabits, Publisher, PublishItem
+from sync_pipeline.load.ownership import item_to_publish, locales_left, why_skipped
+from sync_pipeline.load.plan import Create, ExistingEntry, Plan, is_entry_id, plan
+from sync_pipeline.load.publish import BulkHabits, Publisher
 from sync_pipeline.load.publish_queue import PublishQueue, Slot
 from sync_pipeline.load.target_index import TargetIndex, is_storable
 from sync_pipeline.load.write import WriteJob, Writer, Written
@@ -132,6 +125,7 @@ class _Batch:
             is_publish_wanted=options.publish != "none",
             owns_everything=options.publish == "all",
         )
+        self._decider = Decider(client, self._writer, apply=options.apply)
         self._publishes = PublishQueue(
             Publisher(client, follows_moves=options.publish == "all", habits=options.habits),
             index,
@@ -199,7 +193,7 @@ class _Batch:
             planned.append((slot, existing, step))
         noted = self._ledger.pending([step.entry_id for _, _, step in planned])
         jobs = [
-            self._decide(slot, existing, step, noted.get(step.entry_id))
+            self._decider.decide(slot, existing, step, noted.get(step.entry_id))
             for slot, existing, step in planned
         ]
         self._send(
@@ -245,70 +239,6 @@ class _Batch:
             return set()
         return self._ledger.newer_than([s.desired.key for s in slots], self._options.extraction)
 
-    def _decide(
-        self,
-        slot: Slot,
-        existing: ExistingEntry | None,
-        step: Plan,
-        noted: PendingPublish | None,
-    ) -> WriteJob | None:
-        """Give a slot its outcome, or the write that leads to one."""
-        if isinstance(step, Refused):
-            slot.outcome = failed_outcome(slot.desired, step.entry_id, step.error_id, step.reason)
-            return None
-        is_ours = self._writer.is_ours(
-            existing, noted, slot.desired, is_unchanged=isinstance(step, Unchanged)
-        )
-        if isinstance(step, Unchanged):
-            assert existing is not None  # noqa: S101 # nothing can be unchanged that is not there
-            self._leave(slot, existing, noted)
-            return None
-        if not self._options.apply:
-            wanted = self._writer.is_publish_wanted
-            slot.outcome = replace(
-                outcome_of(
-                    slot.desired,
-                    step.entry_id,
-                    "created" if isinstance(step, Create) else "updated",
-                ),
-                published=wanted and is_ours,
-                publish_skipped=EDITORS_DRAFT if wanted and not is_ours else "",
-                changes=step.changes,
-            )
-            return None
-        return WriteJob(slot.desired, step, existing, noted, is_ours)
-
-    def _leave(self, slot: Slot, existing: ExistingEntry, noted: PendingPublish | None) -> None:
-        """An entry that holds what is desired: publish it if that was left undone."""
-        slot.outcome = replace(
-            outcome_of(slot.desired, existing.id, "unchanged"), is_clean=existing.is_clean
-        )
-        if existing.is_clean or existing.is_archived:
-            is_due = False
-        elif self._options.publish == "all":
-            is_due = True
-        else:
-            is_due = (
-                self._writer.is_publish_wanted
-                and noted is not None
-                and noted.is_wanted
-                and noted.covers(existing.version, is_unchanged=True)
-            )
-        if is_due:
-            if self._options.apply:
-                slot.publish = PublishItem(existing.id, existing.version)
-            else:
-                slot.outcome = replace(slot.outcome, published=True)
-        elif noted is not None and not noted.covers(existing.version, is_unchanged=True):
-            if not existing.is_clean:
-                self._client.log.info(
-                    "Entry %s has been changed by somebody else since it was written; its draft is "
-                    "not published",
-                    existing.id,
-                )
-            if self._options.apply:
-                self._ledger.forget_pending([existing.id])
-
     def _send(self, jobs: list[tuple[Slot, WriteJob]]) -> None:
         is_wanted = self._writer.is_publish_wanted
         self._options.before_writes(
@@ -316,14 +246,16 @@ class _Batch:
                 Intent(
                     slot.desired.key,
                     "created" if isinstance(job.plan, Create) else "updated",
-                    is_publish_due=is_wanted and job.is_ours,
+                    is_publish_due=is_wanted and bool(job.share),
                 )
                 for slot, job in jobs
             ]
         )
-        self._ledger.record_pending(self._writer.note(job.plan) for _, job in jobs if job.is_ours)
+        self._ledger.record_pending(
+            self._writer.note(job.plan, job.share) for _, job in jobs if job.share
+        )
         self._ledger.forget_pending(
-            job.plan.entry_id for _, job in jobs if job.noted and not job.is_ours
+            job.plan.entry_id for _, job in jobs if job.noted and not job.share
         )
         for slot, job in jobs:
             slot.write = self._writes.submit(self._writer.write, job)
@@ -348,20 +280,24 @@ class _Batch:
         self._publishes.add(chunk.slots)
 
     def _settle(self, slot: Slot, result: Written) -> None:
-        is_wanted = self._writer.is_publish_wanted
-        entry = result.entry
-        is_due = is_wanted and result.is_ours and entry is not None and not entry.is_clean
+        """Record how a write ended, and what there is to publish now."""
+        entry, share = result.entry, result.share
         slot.outcome = replace(
             outcome_of(slot.desired, result.entry_id, result.action),
             is_clean=entry is not None and entry.is_clean,
             dead_letter=result.dead_letter,
             changes=result.changes,
-            publish_skipped=EDITORS_DRAFT
-            if is_wanted and not result.is_ours and result.action in {"created", "updated"}
-            else "",
         )
-        if is_due and entry is not None:
-            slot.publish = PublishItem(entry.id, entry.version)
+        if not self._writer.is_publish_wanted or entry is None:
+            return
+        target = self._index.target
+        if result.action in {"created", "updated"}:
+            slot.outcome = replace(
+                slot.outcome,
+                publish_skipped=why_skipped(share, result.written),
+                locales_left=locales_left(entry, share, target),
+            )
+        slot.publish = item_to_publish(entry, share, target, is_written=True)
 
     def _record(self, chunk: _Chunk, written: list[Written]) -> None:
         """Keep what a chunk has done: index, notes and applied keys."""
@@ -377,10 +313,8 @@ class _Batch:
                         keep.append(result.job.noted)
                     else:
                         forget.append(result.entry_id)
-            elif result.is_ours and not entry.is_clean:
-                keep.append(
-                    self._writer.note(result.job.plan, is_confirmed=True, version=entry.version)
-                )
+            elif item_to_publish(entry, result.share, self._index.target, is_written=True):
+                keep.append(self._writer.note(result.job.plan, result.share, entry))
             else:
                 forget.append(entry.id)
         self._index.apply_writes(result.entry for result in written if result.entry is not None)

@@ -19,13 +19,13 @@ from dataclasses import dataclass, replace
 from sync_pipeline.load.answer import Answer, describe_error
 from sync_pipeline.load.client import SpaceClient
 from sync_pipeline.load.diff import Change, is_blank
+from sync_pipeline.load.entry_body import read_existing
 from sync_pipeline.load.fate import is_refusal
 from sync_pipeline.load.ledger import Ledger, PendingPublish
 from sync_pipeline.load.outcome import Action
-from sync_pipeline.load.ownership import is_ours_to_publish
+from sync_pipeline.load.ownership import EVERYTHING, Share, confirm_share, digests_of, share_of
 from sync_pipeline.load.plan import Create, ExistingEntry, Patch, Plan, Refused, Unchanged, plan
 from sync_pipeline.load.shapes import entry_of
-from sync_pipeline.load.target_index import read_existing
 from sync_pipeline.model import DeadLetter, DesiredEntry, TargetModel, field_value
 
 #: Times that somebody else may get in between before this entry is given up.
@@ -45,8 +45,13 @@ class WriteJob:
     existing: ExistingEntry | None
     #: What the ledger had noted before this write was.
     noted: PendingPublish | None
-    #: Publishing the entry afterwards would publish nothing but our own writes.
-    is_ours: bool
+    #: What may go out afterwards.
+    share: Share
+
+    @property
+    def written(self) -> frozenset[str]:
+        """The locales that are written."""
+        return frozenset(change.locale for change in self.plan.changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +64,16 @@ class Written:
     #: The entry as it is now; None where the write failed or there is no entry.
     entry: ExistingEntry | None = None
     changes: tuple[Change, ...] = ()
-    is_ours: bool = True
+    #: What of it may go out.
+    share: Share = EVERYTHING
     dead_letter: DeadLetter | None = None
     #: False: the write failed, but may have been done all the same.
     is_certain: bool = True
+
+    @property
+    def written(self) -> frozenset[str]:
+        """The locales that were written."""
+        return frozenset(change.locale for change in self.changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,30 +89,46 @@ class Writer:
     #: `publish: all`: drafts of others are published too.
     owns_everything: bool
 
-    def is_ours(
+    def share_of(
         self,
         existing: ExistingEntry | None,
         noted: PendingPublish | None,
         desired: DesiredEntry,
-        *,
-        is_unchanged: bool,
-    ) -> bool:
-        """Whether the entry may be published after a write of ours."""
-        return self.owns_everything or is_ours_to_publish(
-            existing, noted, desired, self.target, is_unchanged=is_unchanged
+        step: Plan,
+    ) -> Share:
+        """What of the entry may be published after a step of ours."""
+        if self.owns_everything:
+            return EVERYTHING
+        changes = step.changes if isinstance(step, Create | Patch) else ()
+        return share_of(
+            existing,
+            noted,
+            desired,
+            self.target,
+            written={change.locale for change in changes},
+            is_unchanged=isinstance(step, Unchanged),
         )
 
     def note(
-        self, step: Create | Patch, *, is_confirmed: bool = False, version: int | None = None
+        self, step: Create | Patch, share: Share, written: ExistingEntry | None = None
     ) -> PendingPublish:
-        """What the ledger keeps about a write."""
+        """What the ledger keeps about a write.
+
+        Args:
+            step: The write.
+            share: What of the entry may go out afterwards.
+            written: The entry as the space has answered it; None: nothing is confirmed yet.
+        """
         base = step.version if isinstance(step, Patch) else 0
         return PendingPublish(
             step.entry_id,
             base,
-            version if version is not None else base + 1,
+            base + 1 if written is None else written.version,
             is_wanted=self.is_publish_wanted,
-            is_confirmed=is_confirmed,
+            is_confirmed=written is not None,
+            locales=share.locales,
+            unverified=share.unverified,
+            digests={} if written is None else digests_of(written, share),
         )
 
     def write(self, job: WriteJob) -> Written:
@@ -112,7 +139,7 @@ class Writer:
                 note stays.
         """
         step: Plan = job.plan
-        existing, noted, is_ours = job.existing, job.noted, job.is_ours
+        existing, noted, share = job.existing, job.noted, job.share
         sent: Action | None = None
         changes = job.plan.changes
         conflicts = unknown = 0
@@ -135,20 +162,21 @@ class Writer:
                 )
             if answer.is_ok:
                 sent = sent or ("created" if isinstance(step, Create) else "updated")
-                existing = read_existing(answer.mapping, self.field_ids)
+                existing = read_existing(answer.mapping, self.field_ids, is_whole=True)
+                share = confirm_share(share, existing)
                 if not _needs_clearing(job.desired, step, existing):
                     break
                 # The content type filled its default into a field that the mapping clears.
-                noted = self.note(step, is_confirmed=True, version=existing.version)
+                noted = self.note(step, share, existing)
             elif answer.is_ambiguous:
                 unknown += 1
                 if unknown >= (MAX_REFUSED if is_refusal(answer.status) else MAX_UNKNOWN):
                     return failed(self._refused(job, step.entry_id, answer))
-                noted = self.note(step) if is_ours else None
+                noted = self.note(step, share) if share else None
                 # If it turns out to have arrived, be it later, the change was ours.
                 sent = sent or ("created" if isinstance(step, Create) else "updated")
                 self.client.back_off(unknown - 1)
-                problem, existing = self._read_back(step.entry_id)
+                problem, existing = self.read_back(step.entry_id)
                 if problem:
                     return failed(self._failed(job, step.entry_id, "EntryIdTaken", problem))
             elif answer.status == 409 or (answer.status == 404 and isinstance(step, Patch)):
@@ -161,17 +189,17 @@ class Writer:
                         f"Somebody else keeps changing this entry ({conflicts} conflicts).",
                         answer.request_id,
                     )
-                problem, existing = self._read_back(step.entry_id)
+                problem, existing = self.read_back(step.entry_id)
                 if problem:
                     return failed(self._failed(job, step.entry_id, "EntryIdTaken", problem))
             else:
                 return failed(self._refused(job, step.entry_id, answer))
             step = plan(job.desired, existing, self.target)
-            is_ours = self.is_ours(
-                existing, noted, job.desired, is_unchanged=isinstance(step, Unchanged)
-            )
+            share = self.share_of(existing, noted, job.desired, step)
+            if existing is not None:
+                share = confirm_share(share, existing)
             if isinstance(step, Create | Patch):
-                self._renote(step, is_ours=is_ours)
+                self._renote(step, share)
                 changes = step.changes if sent is None else changes
         return Written(
             job,
@@ -179,7 +207,7 @@ class Writer:
             existing.id if existing else job.plan.entry_id,
             existing,
             changes if sent else (),
-            is_ours,
+            share,
         )
 
     def _send(self, step: Create | Patch) -> Answer:
@@ -200,7 +228,7 @@ class Writer:
             expects=entry_of(step.entry_id, above=step.version),
         )
 
-    def _read_back(self, entry_id: str) -> tuple[str, ExistingEntry | None]:
+    def read_back(self, entry_id: str) -> tuple[str, ExistingEntry | None]:
         """The entry as it is now; or why the id cannot be used."""
         answer = self.client.request("GET", f"/entries/{entry_id}", expects=entry_of(entry_id))
         if answer.status == 404:
@@ -215,12 +243,12 @@ class Writer:
                 f"{self.target.content_type.id!r}. Map another id, or remove that entry."
             )
             return problem, None
-        return "", read_existing(answer.mapping, self.field_ids)
+        return "", read_existing(answer.mapping, self.field_ids, is_whole=True)
 
-    def _renote(self, step: Create | Patch, *, is_ours: bool) -> None:
+    def _renote(self, step: Create | Patch, share: Share) -> None:
         """Note the next attempt, whose version is another than the one noted before."""
-        if is_ours:
-            self.ledger.record_pending([self.note(step)])
+        if share:
+            self.ledger.record_pending([self.note(step, share)])
         else:
             self.ledger.forget_pending([step.entry_id])
 

@@ -16,7 +16,7 @@ _ENTRY_COLUMNS = ("key", "field", "stage", "error_id", "message", "request_id")
 #: Counts of the run, in the order in which people ask for them.
 _SUMMARY_ROWS = (
     "records", "created", "updated", "unchanged", "published", "deleted", "failed",
-    "filtered", "duplicates", "superseded", "publish_skipped", "requests",
+    "filtered", "duplicates", "superseded", "publish_skipped", "locales_left", "requests",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from sync_pipeline.batches.layout import write_json
 from sync_pipeline.load.drafts import publish_drafts
 from sync_pipeline.load.index import open_index
-from sync_pipeline.stages.setting import Setting, open_client, read_habits
+from sync_pipeline.stages.setting import Setting, open_client, read_habits, read_target_model
 
 #: Drafts that could not be published and are named in the log; all are counted.
 NAMED = 20
@@ -29,7 +29,7 @@ def publish_left_drafts(setting: Setting) -> None:
         ]
         for result in publish_drafts(
             client,
-            setting.config.content_type,
+            read_target_model(setting),
             apply=setting.options.apply,
             find_written=lambda ids: {
                 entry_id: entry

@@ -125,8 +125,6 @@ def _write(
     publish = setting.options.publish
     # `stages.drafts` asks the file what was published here, as collections lag behind.
     in_memory = facts["options"]["mode"] == "regular" and publish != "all"
-    if publish == "all" and not setting.options.apply:
-        publish = "changed"  # drafts are counted once, by `stages.drafts`, as no batch takes them
     known = read_habits(setting)
     with (
         open_index(Path(index_ref.path), in_memory=in_memory) as target_index,
@@ -150,7 +148,9 @@ def _write(
                 habits=replace(known),
             )
             for outcome in upsert_entries(client, target_index, desired, options, ledger):
-                tally.add(outcome)
+                # In a dry run every draft is still there to be counted, once, by `stages.drafts`.
+                is_counted_later = publish == "all" and outcome.was_draft
+                tally.add(replace(outcome, published=False) if is_counted_later else outcome)
                 if setting.options.apply and (line := _line_of(outcome)):
                     done.write(json.dumps(line) + "\n")
     if options.habits != known:
@@ -174,6 +174,7 @@ def _line_of(outcome: Outcome) -> dict[str, Any] | None:
             "action": outcome.action,
             "is_published": outcome.published,
             "is_publish_skipped": bool(outcome.publish_skipped),
+            "locales_left": list(outcome.locales_left),
         }
     if outcome.dead_letter is not None and outcome.dead_letter.stage == "load":
         return {"key": outcome.key, "action": "failed"}
@@ -195,14 +196,18 @@ class _Tally:
         self.requests = transformed.space_requests
         self._now: Counter[str] = Counter()
         self._overall: Counter[str] = Counter()
+        self._left: Counter[str] = Counter()
         self._put_off = 0
 
     def add(self, outcome: Outcome) -> None:
         self._now[outcome.action] += 1
         self._now["published"] += outcome.published
         self._now["publish_skipped"] += bool(outcome.publish_skipped)
-        action, published, skipped = (
+        self._now["locales_left"] += len(outcome.locales_left)
+        self._left.update(outcome.locales_left)
+        action, published, skipped, left = (
             outcome.action, outcome.published, bool(outcome.publish_skipped),
+            len(outcome.locales_left),
         )  # fmt: skip
         earlier = self._earlier.get(outcome.key, {"action": "failed"})
         if action == "unchanged" and earlier["action"] != "failed":
@@ -212,10 +217,16 @@ class _Tally:
                 earlier.get("is_publish_due", False) and outcome.is_clean
             )
             published = published or was_published
-            skipped = skipped or (earlier.get("is_publish_skipped", False) and not published)
+            # Some of its locales may be published, and others not.
+            skipped = skipped or (
+                earlier.get("is_publish_skipped", False)
+                and (not published or earlier.get("is_published", False))
+            )
+            left = left or len(earlier.get("locales_left", ()))
         self._overall[action] += 1
         self._overall["published"] += published
         self._overall["publish_skipped"] += skipped
+        self._overall["locales_left"] += left
         self._put_off += outcome.is_put_off
         if outcome.dead_letter is not None:
             self.letters.append(self._redact(outcome.dead_letter))
@@ -246,6 +257,7 @@ class _Tally:
             duplicates=transformed.duplicates,
             requests=self.requests,
             publish_skipped=figures["publish_skipped"],
+            locales_left=figures["locales_left"],
         )
 
     def finish(self, started: float) -> Upserted:
@@ -257,6 +269,7 @@ class _Tally:
         broke_off = any(letter.ordinal < 0 for letter in self.letters)
         is_failed = broke_off or counts.failed > setting.options.max_failed_entries
         failure = self._reason(counts.failed) if is_failed else ""
+        self._tell_of_locales_left()
         waits = (
             f"{self._put_off:,} entries link to entries of other batches and are not published yet"
             if self._put_off
@@ -286,6 +299,19 @@ class _Tally:
             failure=failure,
             duration_s=seconds,
         )
+
+    def _tell_of_locales_left(self) -> None:
+        """Say which locales of written entries stay unpublished, as they are somebody's drafts."""
+        if not self._left:
+            return
+        setting = self._setting
+        setting.log.info(
+            "%s: %s %s locales with unpublished changes of somebody else as they are (entries: %s);"
+            " `publish: all` publishes them",
+            setting.config.key, self.batch,
+            "leaves" if setting.options.apply else "would leave",
+            ", ".join(f"{code} {times:,}" for code, times in self._left.most_common()),
+        )  # fmt: skip
 
     def _reason(self, failed: int) -> str:
         """E.g. `3 entries failed: 2 x TypeMismatch in stock.en-US, "a" is not an integer; ...`."""

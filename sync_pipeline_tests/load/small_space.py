@@ -362,7 +362,9 @@ def cut(entry: dict[str, Any], paths: list[str]) -> dict[str, Any]:
     shown: dict[str, Any] = {"sys": {}, "fields": {}}
     for path in paths:
         top, _, name = path.partition(".")
-        if name in entry.get(top, {}):
+        if not name:
+            shown[top] = entry[top]
+        elif name in entry.get(top, {}):
             shown[top][name] = entry[top][name]
     return shown
 

@@ -43,6 +43,35 @@ def fill(space: SpaceState, count: int) -> None:
         )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("status", "states"),
+    [
+        ({"*": {"en-US": "published", "de-DE": "draft"}}, {"en-US": "published", "de-DE": "draft"}),
+        (None, None),
+        ({"*": {}}, None),
+        ({"title": {"en-US": "draft"}}, None),
+        ("published", None),
+    ],
+    ids=["told", "absent", "empty", "by field", "junk"],
+)
+def test_the_state_of_each_locale_is_kept_where_the_space_tells_it(
+    client: SpaceClient, space: SpaceState, path: Path, status: Any, states: Any
+) -> None:
+    fill(space, 1)
+    if status is not None:
+        space.entries["e00000"]["sys"]["fieldStatus"] = status
+    with Built(client, path).open() as index:
+        found = index.find("SKU-0")
+        assert found is not None
+        assert found.locale_states == states
+        assert found.state_of("fr-FR") == "draft", "never published in a locale that is not named"
+        index.apply_write(found.as_published(7, ["de-DE"]))
+        again = index.find("SKU-0")
+        assert again is not None
+        assert (again.version, again.published_version) == (8, 7)
+        assert again.locale_states == (states and {**states, "de-DE": "published"})
+
+
 @pytest.mark.parametrize("in_memory", [False, True], ids=["on disk", "in memory"])
 def test_entries_are_found_by_key_and_id(
     client: SpaceClient, space: SpaceState, path: Path, in_memory: bool
@@ -84,7 +113,7 @@ def test_the_whole_read_takes_a_request_per_thousand(
     select = set(space.requests[-1].params["select"].split(","))
     assert select == {
         "sys.id", "sys.version", "sys.publishedVersion", "sys.archivedVersion", "sys.createdAt",
-        *(f"fields.{name}" for name, _ in MAPPED),
+        "sys.fieldStatus", *(f"fields.{name}" for name, _ in MAPPED),
     }  # fmt: skip
     assert space.requests[-1].params["order"] == "sys.id"
 

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,35 @@ def test_notes_are_kept_replaced_and_dropped(ledger: Ledger) -> None:
     ledger.record_pending([confirmed])
     ledger.forget_pending(["b", "never"])
     assert ledger.all_pending() == (confirmed,)
+
+
+def test_a_note_keeps_its_locales_and_what_they_hold(ledger: Ledger) -> None:
+    sent = PendingPublish(
+        "a", 4, 5, locales=frozenset({"en-US", "de-DE"}), unverified=frozenset({"de-DE"})
+    )
+    answered = PendingPublish(
+        "b", 4, 5, is_confirmed=True, locales=frozenset({"en-US"}), digests={"en-US": "d1"}
+    )
+    nothing = PendingPublish("c", 4, 5, locales=frozenset())
+    whole = PendingPublish("d", 4, 5)
+    ledger.record_pending([sent, answered, nothing, whole])
+    assert ledger.all_pending() == (sent, answered, nothing, whole)
+
+
+def test_a_file_of_a_version_without_locales_goes_on_being_used(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "CREATE TABLE pending (entry_id TEXT PRIMARY KEY, base_version INTEGER NOT NULL, "
+            "version INTEGER NOT NULL, wanted INTEGER NOT NULL, confirmed INTEGER NOT NULL) "
+            "WITHOUT ROWID"
+        )
+        connection.execute("INSERT INTO pending VALUES ('a', 4, 5, 1, 0)")
+    new = PendingPublish("b", 0, 1, locales=frozenset({"de-DE"}))
+    for _ in range(2):
+        with Ledger(path) as ledger:
+            ledger.record_pending([new])
+            assert ledger.all_pending() == (PendingPublish("a", 4, 5), new)
 
 
 @pytest.mark.parametrize(

@@ -264,7 +264,7 @@ def test_drafts_of_editors_stay_drafts_until_everything_is_to_be_published(
         outcomes = run.sync(client, products(3))
         assert [o.published for o in outcomes] == [True, False, True]
         assert read_space(served)["draft"][1] is False
-        results = list(publish_drafts(client, "product", apply=True))
+        results = list(publish_drafts(client, fetch_target_model(client, "product"), apply=True))
     assert {result.entry_id for result in results} == {"draft", "unrelated"}
     assert all(clean for _, clean in read_space(served).values())
 

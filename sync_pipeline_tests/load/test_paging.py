@@ -16,7 +16,7 @@ from sync_pipeline.load.paging import (
     read_entries,
     read_entry_pages,
 )
-from sync_pipeline_tests.load.small_space import Request, SpaceState
+from sync_pipeline_tests.load.small_space import Fault, Request, SpaceState
 
 PARAMS = {"content_type": "product", "order": "sys.id"}
 
@@ -47,6 +47,17 @@ def test_a_page_costs_one_request(client: SpaceClient, space: SpaceState) -> Non
     fill(space, 2998)
     read_all(client, 1000)
     assert len(space.requests) == 3
+
+
+def test_a_space_that_knows_no_states_of_locales_is_asked_for_all_of_sys(
+    client: SpaceClient, space: SpaceState
+) -> None:
+    ids = fill(space, 25)
+    refused = Fault(400, error_id="InvalidQuery")
+    space.faults = lambda r: refused if "sys.fieldStatus" in r.params.get("select", "") else None
+    params = {**PARAMS, "select": "sys.id,sys.version,sys.fieldStatus,fields.sku"}
+    assert [body["sys"]["id"] for body in read_entries(client, params)] == ids
+    assert [r.params["select"] for r in space.requests] == [params["select"], "sys,fields.sku"]
 
 
 def on_page(number: int, act: Callable[[], object], space: SpaceState) -> None:

@@ -7,7 +7,9 @@ import pytest
 from sync_pipeline.errors import SpaceError
 from sync_pipeline.load.client import MAX_BUSY, SpaceClient
 from sync_pipeline.load.drafts import publish_drafts
-from sync_pipeline.load.publish import GONE, MOVED, Publisher, PublishItem
+from sync_pipeline.load.model_reader import fetch_target_model
+from sync_pipeline.load.publish import Publisher
+from sync_pipeline.load.publish_item import GONE, MOVED, PublishItem
 from sync_pipeline_tests.load.conftest import FakeTime
 from sync_pipeline_tests.load.small_space import Fault, Request, SpaceState, error, invalid
 
@@ -294,9 +296,9 @@ def test_all_drafts_of_a_content_type_are_published(client: SpaceClient, space: 
     space.add_entry("clean", {}, version=5, published=4)
     space.add_entry("archived", {}, version=5, published=None, archived=True)
     space.add_entry("foreign", {}, version=1, published=None, content_type="other")
-    dry = list(publish_drafts(client, "product", apply=False))
+    dry = list(publish_drafts(client, fetch_target_model(client, "product"), apply=False))
     assert space.writes == []
-    results = list(publish_drafts(client, "product", apply=True))
+    results = list(publish_drafts(client, fetch_target_model(client, "product"), apply=True))
     assert sorted(r.entry_id for r in dry) == sorted(r.entry_id for r in results)
     assert {r.entry_id for r in results} == {"e0000", "e0001", "e0002", "changed"}
     assert {e for e in space.entries if space.is_published(e)} == {
@@ -306,7 +308,9 @@ def test_all_drafts_of_a_content_type_are_published(client: SpaceClient, space: 
 
 def test_more_drafts_than_a_bulk_action_takes(client: SpaceClient, space: SpaceState) -> None:
     drafts(space, 250)
-    assert len(list(publish_drafts(client, "product", apply=True))) == 250
+    assert (
+        len(list(publish_drafts(client, fetch_target_model(client, "product"), apply=True))) == 250
+    )
     assert all(space.is_published(entry_id) for entry_id in space.entries)
 
 

@@ -1,0 +1,101 @@
+"""Entries as the space shows them: what is asked for, and what is read from the answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from sync_pipeline.load.diff import is_blank
+from sync_pipeline.load.plan import ExistingEntry
+from sync_pipeline.model import TargetModel
+
+#: Everything of `sys` that a plan looks at; `select` takes 100 paths, a content type has 50 fields.
+SELECTED_SYS = (
+    "sys.id",
+    "sys.version",
+    "sys.publishedVersion",
+    "sys.archivedVersion",
+    "sys.createdAt",
+    "sys.fieldStatus",
+)
+#: Stands for a locale without any value, which has no digest.
+EMPTY_DIGEST = "-"
+
+
+def entry_params(target: TargetModel, field_ids: Iterable[str]) -> dict[str, str | int]:
+    """The query for just what an index keeps of the entries of a content type."""
+    select = [*SELECTED_SYS, *(f"fields.{field_id}" for field_id in sorted(field_ids))]
+    return {"content_type": target.content_type.id, "select": ",".join(select)}
+
+
+def read_existing(
+    body: Mapping[str, Any], field_ids: Collection[str], *, is_whole: bool = False
+) -> ExistingEntry:
+    """An entry from the JSON of the API, cut to the fields that matter.
+
+    Args:
+        body: The entry.
+        field_ids: The fields to keep.
+        is_whole: The body has all fields, so it tells in which locales the others hold values.
+    """
+    sys, fields = body["sys"], body.get("fields") or {}
+    states = read_locale_states(sys)
+    return ExistingEntry(
+        id=str(sys["id"]),
+        version=int(sys["version"]),
+        published_version=sys.get("publishedVersion"),
+        is_archived=sys.get("archivedVersion") is not None,
+        created_at=str(sys.get("createdAt", "")),
+        fields={
+            name: value
+            for name, value in fields.items()
+            if name in field_ids and isinstance(value, Mapping)
+        },
+        locale_states=states,
+        unmapped_locales=_locales_of(fields, field_ids) if is_whole else None,
+        digests=digest_locales(fields) if is_whole and states is not None else {},
+    )
+
+
+def read_locale_states(sys: Mapping[str, Any]) -> dict[str, str] | None:
+    """`{locale: draft | changed | published}`, None where the space has no states of locales."""
+    status = sys.get("fieldStatus")
+    states = status.get("*") if isinstance(status, Mapping) else None
+    if not isinstance(states, Mapping) or not states:
+        return None
+    return {str(locale): str(state) for locale, state in states.items()}
+
+
+def digest_locales(fields: Mapping[str, Any]) -> dict[str, str]:
+    """`{locale: digest}` of all values; two bodies with one digest hold the same in that locale."""
+    by_locale: dict[str, dict[str, Any]] = {}
+    for name, values in fields.items():
+        for locale, value in values.items() if isinstance(values, Mapping) else ():
+            if not is_blank(value):
+                by_locale.setdefault(locale, {})[name] = value
+    return {locale: _digest(values) for locale, values in by_locale.items()}
+
+
+def find_untouched(digests: Mapping[str, str], now: Mapping[str, str]) -> frozenset[str]:
+    """Locales that hold just what they held when the digests were taken."""
+    return frozenset(
+        locale for locale, digest in digests.items() if digest == now.get(locale, EMPTY_DIGEST)
+    )
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _locales_of(fields: Mapping[str, Any], left_out: Collection[str]) -> frozenset[str]:
+    """Locales that hold a value in any field but those left out."""
+    return frozenset(
+        locale
+        for name, values in fields.items()
+        if name not in left_out and isinstance(values, Mapping)
+        for locale, value in values.items()
+        if not is_blank(value)
+    )

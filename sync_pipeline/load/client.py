@@ -118,7 +118,7 @@ class SpaceClient:
         self._requests = 0
         self._health = SpaceHealth(self.space_text, host_of(settings.cma_url), settings.concurrency)
         self._is_space_known = False
-        self._is_limit_told = False
+        self._is_limit_told = self._is_broken_told = False
 
     def __enter__(self) -> Self:
         return self
@@ -149,7 +149,6 @@ class SpaceClient:
         params: Mapping[str, str | int] | None = None,
         json: Any = None,
         headers: Mapping[str, str] | None = None,
-        is_repeatable: bool | None = None,
         tolerate: Collection[int] = (),
         expects: Shape = is_object,
     ) -> Answer:
@@ -161,8 +160,6 @@ class SpaceClient:
             params: Query parameters, encoded here.
             json: Body, sent in the API's own media type (PATCH: as JSON Patch).
             headers: Further headers, `X-Contentful-Version` and the like.
-            is_repeatable: Whether a request whose fate is unknown may be sent again blindly; by
-                default only a GET.
             tolerate: Of 401, 403 and 404: statuses that are an answer like others here; 429: after
                 ten attempts.
             expects: What the body of a 2xx must look like to be believed.
@@ -175,9 +172,8 @@ class SpaceClient:
                 stays unreachable. All further requests of this client raise it again.
             ValueError: The body holds what JSON cannot (NaN, a lone surrogate).
         """
-        repeat = method == "GET" if is_repeatable is None else is_repeatable
         body = None if json is None else encode_body(json)
-        failures = limited = 0
+        failures = limited = refused = 0
         while True:
             received = self._send(method, path, params, body, headers)
             answer = _read(method, received, expects)
@@ -191,11 +187,16 @@ class SpaceClient:
                 continue
             if answer.fate in {"certain", "fatal"}:
                 return self._check(method, path, answer, tolerate)
-            if answer.is_ambiguous and not repeat:
+            if answer.is_broken:
+                self._tell_of_broken(method, path, answer)
+            if answer.is_ambiguous:
                 return answer
             failures += _TOO_SLOW_COUNTS if received.is_too_slow else 1
-            if is_refusal(answer.status) and failures >= MAX_REFUSED:
-                return self._check(method, path, replace(answer, fate="certain"), tolerate)
+            refused += is_refusal(answer.status)
+            if refused >= MAX_REFUSED:
+                answer = replace(answer, fate="certain")
+                self._health.note(method, answer)
+                return self._check(method, path, answer, tolerate)
             if failures >= MAX_ATTEMPTS:
                 raise self._health.give_up(self._down_text(method, path, answer, failures), answer)
             self.back_off(failures - 1)
@@ -219,6 +220,15 @@ class SpaceClient:
                 "The %s answers 429, its rate limit: it is asked again in %.1f s, and so on. "
                 "CONTENTFUL_RATE_LIMIT is %g a second (0: no limit of our own)",
                 self.space_text, wait_s, self.settings.rate_limit,
+            )  # fmt: skip
+
+    def _tell_of_broken(self, method: str, path: str, answer: Answer) -> None:
+        if not self._is_broken_told:
+            self._is_broken_told = True
+            self.log.info(
+                "The %s answered %s %s with status %d and %s. Such answers are asked for again, or "
+                "what they hide is read back; a proxy on the way may be the reason",
+                self.space_text, method, path, answer.status, answer.trouble,
             )  # fmt: skip
 
     def back_off(self, attempt: int) -> None:

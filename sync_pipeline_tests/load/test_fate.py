@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -254,3 +255,39 @@ def test_broken_answers_do_not_wait_longer_than_other_faults(
     two_entries.faults = only_first(Fault(200, raw=b""), lambda _: True)
     read_entry(client)
     assert sum(fake_time.slept) <= 1
+
+
+def test_broken_answers_are_told_of_once_without_what_they_hold(
+    client: SpaceClient, two_entries: SpaceState, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken: list[Request] = []
+
+    def every_second(request: Request) -> Fault | None:
+        broken.append(request)
+        return Fault(200, raw=b"<html>private</html>") if len(broken) % 2 else None
+
+    two_entries.faults = every_second
+    with caplog.at_level(logging.INFO, logger="sync_pipeline.load"):
+        for _ in range(3):
+            read_entry(client)
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert "GET /entries/e1 with status 200 and HTML instead of JSON" in told
+    assert "private" not in told
+
+
+def test_refusals_of_a_proxy_that_were_believed_do_not_make_a_space_count_as_down(
+    client: SpaceClient, two_entries: SpaceState
+) -> None:
+    two_entries.faults = lambda r: (
+        Fault(404, raw=b"<html></html>") if r.path.endswith("/none") else None
+    )
+    for _ in range(60):
+        assert client.request("GET", "/entries/none", tolerate=(404,)).status == 404
+
+
+def test_a_refusal_after_other_faults_is_not_believed_at_once(
+    client: SpaceClient, two_entries: SpaceState
+) -> None:
+    faults = [Fault(500), Fault(503), Fault(404, raw=b"<html></html>")]
+    two_entries.faults = lambda _: faults.pop(0) if faults else None
+    read_entry(client)

@@ -38,6 +38,18 @@ _COLUMNS = (
     "id, definition, published_definition, version, published_version, published_counter, "
     "created_at, updated_at, published_at, first_published_at"
 )
+#: By which content types are filtered and ordered.
+_PATHS = frozenset(
+    ["name", "description", "displayField"]
+    + [
+        f"sys.{key}"
+        for key in (
+            "id", "type", "version", "createdAt", "updatedAt", "publishedVersion", "publishedAt",
+            "firstPublishedAt", "publishedCounter", "urn", "createdBy.sys.id", "updatedBy.sys.id",
+            "publishedBy.sys.id", "space.sys.id", "environment.sys.id",
+        )
+    ]
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,18 @@ def read_content_type(scope: Scope, type_id: str) -> ContentTypeRow:
     """
     row = find_content_type(scope, type_id)
     if row is None:
+        raise not_found(scope.not_found_details("ContentType", type_id))
+    return row
+
+
+def read_active_content_type(scope: Scope, type_id: str) -> ContentTypeRow:
+    """The content type, if it is activated.
+
+    Raises:
+        ApiError: 404 with details.
+    """
+    row = read_content_type(scope, type_id)
+    if row.published_definition is None:
         raise not_found(scope.not_found_details("ContentType", type_id))
     return row
 
@@ -139,6 +163,8 @@ def list_content_types(
             if not published or row.published_definition is not None
         ],
         parameters,
+        paths=_PATHS,
+        at=(scope, "public/content_types" if published else "content_types"),
     )
 
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sync_pipeline.local_space.api_error import not_found, validation_error, version_mismatch
+from sync_pipeline.local_space.api_error import (
+    ApiError,
+    not_found,
+    validation_error,
+    version_mismatch,
+)
 from sync_pipeline.local_space.checks.saving import body_object
 from sync_pipeline.local_space.queries.collections import Parameters
 from sync_pipeline.local_space.queries.paging import page
 from sync_pipeline.local_space.store.database import transaction
+from sync_pipeline.local_space.store.removal import remove_environment, remove_space
 from sync_pipeline.local_space.store.store import (
     DEFAULT_ENVIRONMENT,
     DEFAULT_LOCALE,
@@ -46,6 +52,37 @@ def render_organization() -> dict[str, Any]:
         "name": "Local organization",
         "sys": {"type": "Organization", "id": ORGANIZATION_ID, "version": 1},
     }
+
+
+def list_organizations(parameters: Parameters) -> dict[str, Any]:
+    """A page of the one organization; the service shows 25 at a time."""
+    return page([render_organization()], parameters, default_limit=25)
+
+
+def check_organization(organization_id: str) -> None:
+    """Refuse any but the one organization.
+
+    Raises:
+        ApiError: 404 without details.
+    """
+    if organization_id != ORGANIZATION_ID:
+        raise not_found()
+
+
+def list_users(parameters: Parameters) -> dict[str, Any]:
+    """A page of the one user."""
+    return page([render_user()], parameters)
+
+
+def read_user(user_id: str) -> dict[str, Any]:
+    """The one user.
+
+    Raises:
+        ApiError: 404 for any other.
+    """
+    if user_id != USER_ID:
+        raise not_found({"type": "User", "id": user_id})
+    return render_user()
 
 
 def list_spaces(store: Store, parameters: Parameters) -> dict[str, Any]:
@@ -89,6 +126,15 @@ def put_space(store: Store, space_id: str, body: Any, version: int | None) -> di
         return read_space(store, space_id)
 
 
+def delete_space(store: Store, space_id: str, version: int | None) -> None:
+    """Remove a space with all that it holds."""
+    with transaction(store.connection):
+        space = read_space(store, space_id)
+        if version is not None and version != space["sys"]["version"]:
+            raise version_mismatch()
+        remove_space(store, space_id)
+
+
 def list_environments(store: Store, space_id: str, parameters: Parameters) -> dict[str, Any]:
     """A page of the environments of a space."""
     read_space(store, space_id)
@@ -108,6 +154,37 @@ def read_environment(store: Store, space_id: str, environment_id: str) -> dict[s
     if row is None:
         raise not_found()
     return _render_environment(row)
+
+
+def post_environment(store: Store, space_id: str, body: Any, source: str | None) -> dict[str, Any]:
+    """Create an environment with an id of our making, as a copy of `source` (default: master)."""
+    environment, _ = put_environment(
+        store,
+        space_id,
+        store.new_id(),
+        {"name": _required_name(body_object(body))},
+        version=None,
+        source=source,
+    )
+    return environment
+
+
+def delete_environment(
+    store: Store, space_id: str, environment_id: str, version: int | None
+) -> None:
+    """Remove an environment with all that it holds.
+
+    Raises:
+        ApiError: 403 for master, which cannot be deleted:
+            https://www.contentful.com/developers/docs/concepts/multiple-environments/
+    """
+    with transaction(store.connection):
+        environment = read_environment(store, space_id, environment_id)
+        if version is not None and version != environment["sys"]["version"]:
+            raise version_mismatch()
+        if environment_id == DEFAULT_ENVIRONMENT:
+            raise ApiError(403, "AccessDenied", "The environment master cannot be deleted.")
+        remove_environment(store, store.scope(space_id, environment_id).env)
 
 
 def put_environment(

@@ -40,6 +40,13 @@ DEFAULT_LIMIT = 100
 #: Fewer entries are read through faster than an index on their values is made.
 _INDEX_FROM = 500
 
+_PUBLISHED_COLUMNS = ", ".join(
+    {
+        "fields": "coalesce(published_fields, fields) AS fields",
+        "published_fields": "NULL AS published_fields",
+    }.get(column, column)
+    for column in RECORD_COLUMNS.split(", ")
+)
 _PARAMETER = re.compile(r"(?P<path>[^\[\]]+)(?:\[(?P<operator>[^\]]*)\])?\Z")
 #: Accepted and without effect on the CMA.
 _WITHOUT_EFFECT = frozenset({"include", "locale", "access_token"})
@@ -52,6 +59,8 @@ class Query:
     """A parsed query."""
 
     kind: Kind
+    #: Only what is published, as it was published.
+    is_published: bool = False
     content_type: str | None = None
     skip: int = 0
     limit: int = DEFAULT_LIMIT
@@ -64,13 +73,15 @@ class Query:
     position: tuple[str, str] | None = None
 
 
-def parse_query(scope: Scope, kind: Kind, parameters: Parameters) -> Query:
+def parse_query(
+    scope: Scope, kind: Kind, parameters: Parameters, *, is_published: bool = False
+) -> Query:
     """The query string of a collection request.
 
     Raises:
         ApiError: 400 `InvalidQuery`.
     """
-    query = Query(kind)
+    query = Query(kind, is_published)
     given = dict(parameters)
     if "content_type" in given and kind == "Entry":
         query.content_type = given["content_type"]
@@ -168,19 +179,25 @@ def _mime_condition(scope: Scope, group: str) -> Condition:
     return Condition(f"{path.sql} IN ({', '.join('?' * len(types))})", tuple(types))
 
 
-def _table(scope: Scope) -> str:
-    return "entries" if scope.store.index_delay is None else "entries_shown"
+def _table(scope: Scope, query: Query) -> str:
+    """What to read from: a table, or a subquery that shows what is published as current."""
+    table = "entries" if scope.store.index_delay is None else "entries_shown"
+    if not query.is_published:
+        return table
+    return f"(SELECT {_PUBLISHED_COLUMNS} FROM {table} WHERE published_version IS NOT NULL)"
 
 
 def _source(scope: Scope, query: Query) -> tuple[str, str, list[Any]]:
     """FROM (with the index to use), WHERE, and its bound values."""
-    table = _table(scope)
+    table = _table(scope, query)
     where = [f"env = {scope.env}", f"kind = '{query.kind}'"]
     if query.content_type is not None:
         where.append(f"content_type = {text_literal(query.content_type)}")
     source = table
     for condition in query.conditions:
-        if condition.index and query.content_type and _is_large(scope, table, query.content_type):
+        if query.is_published or not (condition.index and query.content_type):
+            continue
+        if _is_large(scope, table, query.content_type):
             field_id, locale, tail = condition.index
             index = ensure_index(
                 scope.store,
@@ -208,13 +225,15 @@ def _is_large(scope: Scope, table: str, content_type: str) -> bool:
     return bool(count == _INDEX_FROM)
 
 
-def read_collection(scope: Scope, kind: Kind, parameters: Parameters) -> bytes:
-    """The answer to a collection request, as JSON.
+def read_collection(
+    scope: Scope, kind: Kind, parameters: Parameters, *, is_published: bool = False
+) -> bytes:
+    """The answer to a collection request, as JSON; `is_published`: of what is published.
 
     Raises:
         ApiError: 400 `InvalidQuery`, or 400 `BadRequest` when the answer would pass 7 MB.
     """
-    query = parse_query(scope, kind, parameters)
+    query = parse_query(scope, kind, parameters, is_published=is_published)
     if query.cursor:
         return _cursor_page(scope, query, parameters)
     source, where, values = _source(scope, query)
@@ -228,7 +247,7 @@ def read_collection(scope: Scope, kind: Kind, parameters: Parameters) -> bytes:
     # not read; CROSS JOIN keeps SQLite from walking all rows in order and asking for each.
     rows = scope.store.execute(
         f"SELECT {RECORD_COLUMNS} FROM (SELECT row AS chosen FROM {source} "
-        f"WHERE {where} ORDER BY {by} LIMIT ? OFFSET ?) CROSS JOIN {_table(scope)} "
+        f"WHERE {where} ORDER BY {by} LIMIT ? OFFSET ?) CROSS JOIN {_table(scope, query)} "
         f"ON row = chosen ORDER BY {by}",
         [*values, *order_values, query.limit, query.skip, *order_values],
     )
@@ -319,22 +338,40 @@ def _cursor_page(scope: Scope, query: Query, parameters: Parameters) -> bytes:
 def _read_position(query: Query) -> tuple[str, int]:
     if query.position is None:
         return "pageNext", 0
-    name, token = query.position
+    return query.position[0], read_position(*query.position)
+
+
+def read_position(name: str, token: str) -> int:
+    """What `page_link` put into `pageNext` or `pagePrev`.
+
+    Raises:
+        ApiError: 400 `InvalidQuery` for anything else.
+    """
     try:
         text = base64.urlsafe_b64decode(token.encode()).decode()
-        return name, int(text)
+        position = int(text)
     except (binascii.Error, UnicodeDecodeError, ValueError) as error:
         raise invalid_query([{"name": "value", "path": [name], "value": token}]) from error
+    if not 0 <= position < 2**63:
+        raise invalid_query([{"name": "value", "path": [name], "value": token}])
+    return position
 
 
 def _page_link(scope: Scope, query: Query, parameters: Parameters, name: str, position: int) -> str:
+    path = "entries" if query.kind == "Entry" else "assets"
+    if query.is_published:
+        path = f"public/{path}"
+    return page_link(scope, path, parameters, name, position)
+
+
+def page_link(scope: Scope, path: str, parameters: Parameters, name: str, position: int) -> str:
+    """The address of the next (`pageNext`) or previous (`pagePrev`) page."""
     token = base64.urlsafe_b64encode(str(position).encode()).decode()
     kept = [
         (key, value)
         for key, value in parameters
         if key not in ("pageNext", "pagePrev", "cursor", "access_token")
     ]
-    path = "entries" if query.kind == "Entry" else "assets"
     return f"/spaces/{scope.space_id}/environments/{scope.environment_id}/{path}?" + urlencode(
         [*kept, (name, token)]
     )

@@ -20,9 +20,16 @@ from sync_pipeline.local_space.entities import (
 from sync_pipeline.local_space.entities.bulk_payload import ACTIONS, read_locale_change
 from sync_pipeline.local_space.queries import references
 from sync_pipeline.local_space.queries.collections import read_collection
+from sync_pipeline.local_space.queries.paging import page
 from sync_pipeline.local_space.request import Answer, Request, no_content, ok, saved
 from sync_pipeline.local_space.store.index_lag import show_due_writes
-from sync_pipeline.local_space.store.records import Kind, Record, read_record, render
+from sync_pipeline.local_space.store.records import (
+    Kind,
+    Record,
+    read_published_record,
+    read_record,
+    render,
+)
 from sync_pipeline.local_space.store.store import Scope, Store
 from sync_pipeline.local_space.store.value_index import prepare_unique_checks
 
@@ -65,6 +72,9 @@ def answer_environment(scope: Scope, request: Request, first: str, rest: Rest) -
 
 def _entries(scope: Scope, request: Request, rest: Rest) -> Answer:
     match (request.method, rest):
+        case ("GET", [entry_id, "snapshots"]):
+            read_record(scope, "Entry", entry_id)
+            return ok(page([], request.parameters))  # none are kept
         case ("GET", [entry_id, "references"]):
             return Answer(200, references.read_references(scope, entry_id, request.parameters))
         case ("PATCH", [entry_id]):
@@ -86,10 +96,7 @@ def _assets(scope: Scope, request: Request, rest: Rest) -> Answer:
 def _records(scope: Scope, kind: Kind, request: Request, rest: Rest) -> Answer:
     match (request.method, rest):
         case ("GET", []):
-            store = scope.store
-            if store.index_delay is not None:
-                show_due_writes(store.connection, store.index_delay, store.monotonic())
-            return Answer(200, read_collection(scope, kind, request.parameters))
+            return _collection(scope, kind, request)
         case ("POST", []):
             record = entries.create_record(scope, kind, request.json(), request.content_type)
             return saved(render(record, scope), created=True)
@@ -153,6 +160,9 @@ def _content_types(scope: Scope, request: Request, rest: Rest) -> Answer:
         case ("DELETE", [type_id, "published"]):
             row = content_types.deactivate(scope, type_id, request.version)
             return ok(content_types.render_content_type(scope, row))
+        case ("GET", [type_id, "snapshots"]):
+            content_types.read_content_type(scope, type_id)
+            return ok(page([], request.parameters))  # none are kept
         case ("GET", [type_id, "editor_interface"]):
             return ok(editor_interfaces.read_editor_interface(scope, type_id))
         case ("PUT", [type_id, "editor_interface"]):
@@ -166,11 +176,31 @@ def _content_types(scope: Scope, request: Request, rest: Rest) -> Answer:
 
 
 def _public(scope: Scope, request: Request, rest: Rest) -> Answer:
+    """What is published, as it was published."""
     match (request.method, rest):
         case ("GET", ["content_types"]):
             return ok(content_types.list_content_types(scope, request.parameters, published=True))
+        case ("GET", ["content_types", type_id]):
+            row = content_types.read_active_content_type(scope, type_id)
+            return ok(content_types.render_content_type(scope, row, published=True))
+        case ("GET", ["entries" | "assets" as resource]):
+            return _collection(scope, _KINDS[resource], request, is_published=True)
+        case ("GET", ["entries" | "assets" as resource, resource_id]):
+            return ok(render(read_published_record(scope, _KINDS[resource], resource_id), scope))
         case _:
             raise unknown_route()
+
+
+_KINDS: dict[str, Kind] = {"entries": "Entry", "assets": "Asset"}
+
+
+def _collection(
+    scope: Scope, kind: Kind, request: Request, *, is_published: bool = False
+) -> Answer:
+    store = scope.store
+    if store.index_delay is not None:
+        show_due_writes(store.connection, store.index_delay, store.monotonic())
+    return Answer(200, read_collection(scope, kind, request.parameters, is_published=is_published))
 
 
 def _editor_interfaces(scope: Scope, request: Request, rest: Rest) -> Answer:

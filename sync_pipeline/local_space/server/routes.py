@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sync_pipeline.local_space.api_error import unknown_route
 from sync_pipeline.local_space.entities import spaces
 from sync_pipeline.local_space.queries.paging import page
-from sync_pipeline.local_space.request import Answer, Request, ok, saved
+from sync_pipeline.local_space.request import Answer, Request, no_content, ok, saved
 from sync_pipeline.local_space.server.environment_routes import answer_environment, answer_uploads
 from sync_pipeline.local_space.store.store import DEFAULT_ENVIRONMENT, Store
 
@@ -30,9 +30,24 @@ def answer(store: Store, request: Request) -> Answer:
         case ("GET", ["users", "me"]):
             return ok(spaces.render_user())
         case ("GET", ["organizations"]):
-            return ok(page([spaces.render_organization()], request.parameters))
-        case ("GET", ["organizations", spaces.ORGANIZATION_ID]):
+            return ok(spaces.list_organizations(request.parameters))
+        case (_, ["organizations", organization_id, *rest]):
+            spaces.check_organization(organization_id)
+            return _organization(store, request, rest)
+        case _:
+            raise unknown_route()
+
+
+def _organization(store: Store, request: Request, rest: Rest) -> Answer:
+    match (request.method, rest):
+        case ("GET", []):
             return ok(spaces.render_organization())
+        case ("GET", ["spaces"]):
+            return ok(spaces.list_spaces(store, request.parameters))
+        case ("GET", ["users"]):
+            return ok(spaces.list_users(request.parameters))
+        case ("GET", ["users", user_id]):
+            return ok(spaces.read_user(user_id))
         case _:
             raise unknown_route()
 
@@ -47,29 +62,50 @@ def _spaces(store: Store, request: Request, rest: Rest) -> Answer:
             return ok(spaces.read_space(store, space_id))
         case ("PUT", [space_id]):
             return ok(spaces.put_space(store, space_id, request.json(), request.version))
-        case ("GET", [space_id, "environments"]):
+        case ("DELETE", [space_id]):
+            spaces.delete_space(store, space_id, request.version)
+            return no_content()
+        case (_, [space_id, "environments", *more]):
+            return _environments(store, request, space_id, more)
+        case (_, [space_id, "uploads", *more]):
+            return answer_uploads(store, request, space_id, None, more)
+        case ("GET", [space_id, "users", *more]) if len(more) <= 1:
+            spaces.read_space(store, space_id)
+            user = more[0] if more else None
+            return ok(spaces.read_user(user) if user else spaces.list_users(request.parameters))
+        case ("GET", [space_id, "webhook_definitions" | "roles" | "api_keys"]):
+            spaces.read_space(store, space_id)
+            return ok(page([], request.parameters))
+        case (_, [space_id, first, *more]):
+            # Without `/environments/{env}` a path means `master`.
+            scope = store.scope(space_id, DEFAULT_ENVIRONMENT)
+            return answer_environment(scope, request, first, more)
+        case _:
+            raise unknown_route()
+
+
+def _environments(store: Store, request: Request, space_id: str, rest: Rest) -> Answer:
+    source = request.headers.get("x-contentful-source-environment")
+    match (request.method, rest):
+        case ("GET", []):
             return ok(spaces.list_environments(store, space_id, request.parameters))
-        case ("GET", [space_id, "environments", environment_id]):
+        case ("POST", []):
+            body = spaces.post_environment(store, space_id, request.json(), source)
+            return saved(body, created=True)
+        case ("GET", [environment_id]):
             return ok(spaces.read_environment(store, space_id, environment_id))
-        case ("PUT", [space_id, "environments", environment_id]):
+        case ("PUT", [environment_id]):
             body, created = spaces.put_environment(
                 store,
                 space_id,
                 environment_id,
                 request.json(),
                 version=request.version,
-                source=request.headers.get("x-contentful-source-environment"),
+                source=source,
             )
             return saved(body, created=created)
-        case (_, [space_id, "uploads", *more]):
-            return answer_uploads(store, request, space_id, None, more)
-        case ("GET", [space_id, "webhook_definitions" | "roles" | "api_keys" | "users"]):
-            spaces.read_space(store, space_id)
-            return ok(page([], request.parameters))
-        case (_, [space_id, first, *more]) if first != "environments":
-            # Without `/environments/{env}` a path means `master`.
-            return answer_environment(
-                store.scope(space_id, DEFAULT_ENVIRONMENT), request, first, more
-            )
+        case ("DELETE", [environment_id]):
+            spaces.delete_environment(store, space_id, environment_id, request.version)
+            return no_content()
         case _:
             raise unknown_route()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import orjson
@@ -82,6 +82,18 @@ def read_record(scope: Scope, kind: Kind, resource_id: str) -> Record:
     if record is None:
         raise not_found(scope.not_found_details(kind, resource_id))
     return record
+
+
+def read_published_record(scope: Scope, kind: Kind, resource_id: str) -> Record:
+    """The entry or asset with that id, with what is published as its content.
+
+    Raises:
+        ApiError: 404 `NotFound` with details, for a draft too.
+    """
+    record = read_record(scope, kind, resource_id)
+    if record.published_version is None:
+        raise not_found(scope.not_found_details(kind, resource_id))
+    return replace(record, fields=record.published_fields or record.fields, published_fields=None)
 
 
 def insert_record(scope: Scope, record: Record) -> None:

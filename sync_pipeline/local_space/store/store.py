@@ -23,6 +23,7 @@ from sync_pipeline.local_space.api_error import not_found
 from sync_pipeline.local_space.checks.definitions import TypeDefinition, build_definition
 from sync_pipeline.local_space.store.database import open_database, transaction
 from sync_pipeline.local_space.store.index_lag import IndexDelay, prepare_lagging_index
+from sync_pipeline.local_space.store.locale_names import locale_name
 from sync_pipeline.local_space.store.sql_functions import add_functions
 from sync_pipeline.model import utc_now
 
@@ -264,7 +265,15 @@ def create_environment(
         if source_env is None:
             store.execute(
                 "INSERT INTO locales VALUES (NULL, ?, ?, ?, ?, ?, NULL, 1, 0, 1, 1, 1, ?, ?)",
-                (env, store.new_id(), default_locale, default_locale, default_locale, now, now),
+                (
+                    env,
+                    store.new_id(),
+                    default_locale,
+                    default_locale,
+                    locale_name(default_locale),
+                    now,
+                    now,
+                ),
             )
             return
         for table, key in _COPIED_TABLES.items():

@@ -33,6 +33,7 @@ from sync_pipeline.local_space.entities.editor_interfaces import restore_editor_
 from sync_pipeline.local_space.entities.locales import create_locale, put_locale
 from sync_pipeline.local_space.entities.tags import put_tag
 from sync_pipeline.local_space.store.database import transaction
+from sync_pipeline.local_space.store.locale_names import locale_name
 from sync_pipeline.local_space.store.records import Kind, Record, insert_record
 from sync_pipeline.local_space.store.store import (
     DEFAULT_ENVIRONMENT,
@@ -177,7 +178,7 @@ def _plain_locale(path: Path, item: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(code, str):
         raise UsageError(f"{path}: one of locales has no `code`.")
     return {
-        "name": item.get("name") or code,
+        "name": item.get("name") or locale_name(code),
         "code": code,
         "fallbackCode": item.get("fallbackCode"),
         "default": bool(item.get("default")),
@@ -222,7 +223,7 @@ def _replace_default(scope: Scope, code: str) -> None:
     scope.store.execute("DELETE FROM locales WHERE env = ? AND NOT is_default", (scope.env,))
     scope.store.execute(
         "UPDATE locales SET code = ?, internal_code = ?, name = ? WHERE env = ?",
-        (code, code, code, scope.env),
+        (code, code, locale_name(code), scope.env),
     )
     scope.store.forget()
 

@@ -6,6 +6,7 @@ run (no access, source down).
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import traceback
@@ -20,6 +21,17 @@ from sync_pipeline.config.environment import find_project_dir, read_environment
 from sync_pipeline.config.loading import load_configs
 from sync_pipeline.errors import SyncPipelineError
 from sync_pipeline.redaction import Redactor, is_secret_name, secrets_of
+
+
+class _Days(click.FloatRange):
+    """A span that a date can go back; NaN passes every comparison with a bound."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        days = super().convert(value, param, ctx)
+        if math.isnan(days):
+            self.fail(f"{value} is not a number of days.", param, ctx)
+        return days
+
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 verbosity = click.option(
@@ -118,7 +130,7 @@ def schema() -> int:
 
 @cli.command()
 @click.argument("key", required=False)
-@click.option("--older-than-days", type=click.FloatRange(0), default=7.0, show_default=True)
+@click.option("--older-than-days", type=_Days(0, 36_500), default=7.0, show_default=True)
 @click.option("--dry-run", is_flag=True)
 def clean(key: str | None, older_than_days: float, dry_run: bool) -> int:
     """Remove what finished runs left on disk; failed batches stay."""
@@ -181,7 +193,7 @@ def space() -> None:
 
 @space.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=int, default=8766, show_default=True)
+@click.option("--port", type=click.IntRange(0, 65_535), default=8766, show_default=True)
 @click.option("--rate-limit", type=click.IntRange(1), help="Answer 429 above N requests/s.")
 @click.option("--model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--token", help="Take only this token; without it any is taken.")
@@ -226,6 +238,14 @@ def main() -> NoReturn:
     except SyncPipelineError as error:
         _tell(error, str(error), debug=debug)
         code = error.exit_code
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        text = (
+            f"{where}{error.strerror or error}. Look at its permissions, at the space that is left "
+            "and at limits of this process; SYNC_STORAGE_DIR and DAGSTER_HOME say where files lie."
+        )
+        _tell(error, text, debug=debug)
+        code = SyncPipelineError.exit_code
     except Exception as error:  # noqa: BLE001 - the last boundary: a bug, or a library's error
         hint = "" if debug else " `--verbosity Debug` shows where."
         text = f"Unexpected {type(error).__name__}: {error}. Please report this.{hint}"

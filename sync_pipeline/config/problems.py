@@ -8,6 +8,10 @@ from pathlib import Path
 
 from sync_pipeline.errors import ConfigError
 
+#: Characters of a key that a message shows, and of a message: a file may hold any text as a key.
+_MAX_NAME = 80
+_MAX_MESSAGE = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -22,6 +26,7 @@ class Place:
         """The place of a key, or of an item, below this one."""
         if isinstance(name, int):
             return Place(f"{self.key}[{name}]", line or self.line)
+        name = shorten(name, _MAX_NAME) if len(name) > _MAX_NAME else name
         text = f'"{name}"' if "." in name or name == "" else name
         return Place(f"{self.key}.{text}" if self.key else text, line or self.line)
 
@@ -36,7 +41,10 @@ class Problem:
     @property
     def text(self) -> str:
         """The message, led by the line where it is known."""
-        return f"line {self.place.line}: {self.message}" if self.place.line else self.message
+        message = self.message
+        if len(message) > _MAX_MESSAGE:  # it quotes what the file holds
+            message = f"{message[:_MAX_MESSAGE]}..."
+        return f"line {self.place.line}: {message}" if self.place.line else message
 
 
 def config_error(problems: Iterable[Problem], file: Path | str | None) -> ConfigError:

@@ -98,15 +98,14 @@ def read_text(path: Path) -> str:
     """The text of a config file.
 
     Raises:
-        ConfigError: It is missing, a directory, too large, or not UTF-8.
+        ConfigError: It is missing, no regular file, too large, or not UTF-8.
     """
     try:
+        if not path.is_file() and path.exists():  # a pipe would be waited for
+            kind = "a directory" if path.is_dir() else "a pipe or device"
+            raise ConfigError(f"is {kind}, not a file; take it away or rename it", file=path)
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-    except IsADirectoryError:
-        raise ConfigError(
-            "is a directory, not a file; give the directory another name", file=path
-        ) from None
     except FileNotFoundError:
         raise ConfigError("does not exist; check the name", file=path) from None
     except OSError as err:

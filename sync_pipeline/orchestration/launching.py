@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 from filelock import FileLock
 
-from sync_pipeline.errors import SyncPipelineError, UsageError
+from sync_pipeline.errors import EnvironmentVariableError, SyncPipelineError, UsageError
 from sync_pipeline.orchestration.failed_batches import find_failed_batch
 from sync_pipeline.orchestration.private_dagster import (
     LoadableTargetOrigin,
@@ -61,12 +61,22 @@ class Launched:
 
 
 def prepare_dagster_home(project_dir: Path, environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder of the Dagster instance: DAGSTER_HOME, else `.dagster` beside workspace.yaml."""
+    """The folder of the Dagster instance: DAGSTER_HOME, else `.dagster` beside workspace.yaml.
+
+    Raises:
+        EnvironmentVariableError: It cannot be written.
+    """
     home = Path(environ.get("DAGSTER_HOME") or project_dir / ".dagster").resolve()
-    home.mkdir(parents=True, exist_ok=True)
-    settings = home / "dagster.yaml"
-    if not settings.exists():
-        settings.write_text(INSTANCE_YAML, encoding="utf-8")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        settings = home / "dagster.yaml"
+        if not settings.exists():
+            settings.write_text(INSTANCE_YAML, encoding="utf-8")
+    except OSError as err:
+        raise EnvironmentVariableError(
+            f"Dagster's home {home} cannot be written ({err.strerror}). Set DAGSTER_HOME to a "
+            "directory that can be."
+        ) from err
     return home
 
 

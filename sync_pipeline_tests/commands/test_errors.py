@@ -168,6 +168,12 @@ def test_an_unknown_sync_names_those_that_are_there(
         (("preview", "nothing"), "nothing.yaml"),
         (("check", "nothing"), "nothing"),
         (("clean", "nothing"), "nothing.yaml"),
+        (("clean", "--older-than-days", "nan"), "not a number of days"),
+        (("clean", "--older-than-days", "inf"), "x<=36500"),
+        (("clean", "--older-than-days", "1e308"), "x<=36500"),
+        (("space", "serve", "--port", "70000"), "x<=65535"),
+        (("space", "serve", "--port", "-1"), "x<=65535"),
+        (("run", "x", "--batch-size", "²"), "1 to 10,000"),
         (("probe", "http://127.0.0.1:9", "--header", "x"), "Name: value"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -183,6 +189,22 @@ def test_wrong_usage_ends_with_2_and_says_what_is_allowed(
     assert named in ended.err
     assert "Traceback" not in ended.text
     assert project.run_ids() == []
+
+
+@pytest.mark.parametrize("variable", ["DAGSTER_HOME", "SYNC_STORAGE_DIR"])
+def test_a_place_that_cannot_be_written_is_named(
+    project: Project,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+) -> None:
+    monkeypatch.setenv(variable, "/proc/nowhere")
+    ended = call(capsys, "preview" if variable == "SYNC_STORAGE_DIR" else "run", project.key)
+    assert ended.code in {2, 3}
+    assert "/proc/nowhere" in ended.err
+    assert variable in ended.err
+    assert "Traceback" not in ended.err
+    assert "report this" not in ended.err
 
 
 def test_debug_shows_where_an_error_came_from(

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -341,6 +342,36 @@ def test_a_directory_is_told(tmp_path: Path) -> None:
     (tmp_path / "products.yaml").mkdir()
     with pytest.raises(ConfigError, match="is a directory, not a file"):
         load_config(tmp_path / "products.yaml")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [os.mkfifo, lambda path: path.symlink_to("/dev/zero")],
+    ids=["pipe", "link to a device"],
+)
+def test_what_is_no_file_is_told_and_not_waited_for(tmp_path: Path, make) -> None:
+    make(tmp_path / "products.yaml")
+    with pytest.raises(ConfigError, match="is a pipe or device, not a file"):
+        load_config(tmp_path / "products.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "? {long}\n: 1\n",
+        "mapping:\n  ? {long}\n  : x\n",
+        "mapping:\n  ? sku\n  : '{{{{ {long} }}}}'\n",
+        "headers:\n  ? '{long} x'\n  : y\n",
+        "mode: {long}\n",
+    ],
+    ids=["key", "field", "variable", "header", "value"],
+)
+def test_a_message_quotes_no_more_than_a_reader_needs(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "products.yaml"
+    path.write_text("contentType: a\ncontentKeyField: id\n" + text.format(long="k" * 50_000))
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert len(str(caught.value)) < 3_000
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

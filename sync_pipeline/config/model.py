@@ -282,6 +282,9 @@ class SyncConfig(FileOptions):
     """JSON path of the records; `$.` is prepended where missing."""
     results_total_pages_path: str | None = None
     """JSON path of the number of pages in all."""
+    partial_errors: Literal["fail", "warn"] = "fail"
+    """An answer that brings records and says that something went wrong, such as `errors` beside
+    `data` in GraphQL: `warn` takes the records, with a warning in the run's summary."""
     pagination: Pagination | None = None
     """How to get from one page to the next."""
     auth: Auth | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,8 @@ class Answer:
     redacted_url: str
     #: What the answers before it have shown about the encoding of their texts.
     texts: TextMemory
+    #: Takes secrets out of a text.
+    redact: Callable[[str], str] = field(repr=False)
     _response: requests.Response = field(repr=False)
 
     def reject(self, err: SourceDataError) -> SourceDataError:
@@ -44,9 +46,9 @@ class Answer:
         if err.status is not None:
             return err
         media = self.content_type or "none"
-        return SourceDataError(
-            f"{err} (status {self.status}, Content-Type {media[:100]})", status=self.status
-        )
+        # It may quote keys and words of the source.
+        text = self.redact(f"{err} (status {self.status}, Content-Type {media[:100]})")
+        return SourceDataError(text, status=self.status)
 
     @property
     def content_type(self) -> str | None:

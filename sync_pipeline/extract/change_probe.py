@@ -16,6 +16,7 @@ from sync_pipeline.extract.bodies import Answer
 from sync_pipeline.extract.formats import load_document, value_at
 from sync_pipeline.extract.http import HttpLimits, HttpRequest, SourceHttp
 from sync_pipeline.extract.oauth2 import ClientCredentials, token_fetcher
+from sync_pipeline.extract.own_words import explain_nothing, quote_words
 from sync_pipeline.extract.requesting import build_authenticator, compile_template
 from sync_pipeline.extract.retrying import RetryPolicy
 from sync_pipeline.extract.sessions import (
@@ -122,6 +123,7 @@ def _read_state(answer: Answer, config: SyncConfig, sensor: Sensor) -> str:
     value = value_at(document, sensor.json_path)
     if value is None:
         raise SourceDataError(
-            f"{answer.name}: nothing at {sensor.json_path!r}. Correct sensor.jsonPath"
+            f"{answer.name}: nothing at {sensor.json_path!r}"
+            f"{quote_words(explain_nothing(document, ()))}. Correct sensor.jsonPath"
         )
     return json.dumps(value, sort_keys=True)

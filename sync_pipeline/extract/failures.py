@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 from collections.abc import Iterator
-from typing import Any
 
 import requests
 import urllib3
 
+from sync_pipeline.errors import SourceDataError
 from sync_pipeline.extract.formats.encoding import decode_beginning
-
-#: Longest excerpt of an error's own message, in characters.
-_EXCERPT = 120
+from sync_pipeline.extract.formats.json_beginning import load_beginning
+from sync_pipeline.extract.own_words import quote_words, words_of
 
 _FIXES = {
     400: "the source does not accept the request. Check queryParameters, pagination and the body",
@@ -47,8 +45,15 @@ def explain_status(status: int, head: bytes, content_type: str | None) -> str:
     if fix is None:
         what = "a redirect that leads nowhere" if 300 <= status < 400 else "not with data"
         fix = f"{what}. Check endPoint"
-    excerpt = _own_message(head, content_type)
-    return f": {fix}" + (f' (it says: "{excerpt}")' if excerpt else "")
+    return f": {fix}{quote_words(words_of_head(head, content_type))}"
+
+
+def words_of_head(head: bytes, content_type: str | None) -> str:
+    """What the first bytes of a JSON body say of an error; never a part of any other body."""
+    try:
+        return words_of(load_beginning(decode_beginning(head, content_type).encode()))
+    except (SourceDataError, ValueError, RecursionError):
+        return ""
 
 
 def describe_failure(err: BaseException, timeout_s: float) -> str:
@@ -105,26 +110,3 @@ def _causes(err: BaseException) -> Iterator[BaseException]:
             reason = getattr(current, "reason", None)
             waiting += [*current.args, reason, current.__cause__, current.__context__]
     return reversed(chain)
-
-
-def _own_message(head: bytes, content_type: str | None) -> str:
-    """The text of a JSON error, cut; never a part of any other body."""
-    try:
-        body = json.loads(decode_beginning(head, content_type))
-    except (ValueError, RecursionError):
-        return ""
-    text = _find_text(body)
-    return " ".join(text.split())[:_EXCERPT]
-
-
-def _find_text(body: Any, depth: int = 0) -> str:
-    if isinstance(body, str):
-        return body if depth else ""
-    if isinstance(body, list):
-        return _find_text(body[0], depth + 1) if body and depth < 3 else ""
-    if not isinstance(body, dict) or depth > 3:
-        return ""
-    for name in ("message", "error_description", "detail", "error", "title", "errors"):
-        if found := _find_text(body.get(name), depth + 1):
-            return found
-    return ""

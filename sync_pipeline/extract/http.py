@@ -23,8 +23,14 @@ import urllib3
 from sync_pipeline.errors import ConfigError, SourceDataError, SourceError
 from sync_pipeline.extract.auth import Authenticator, NoAuth, with_query
 from sync_pipeline.extract.bodies import Answer, BodyStream, too_long
-from sync_pipeline.extract.failures import describe_failure, explain_status, is_final_tls_failure
+from sync_pipeline.extract.failures import (
+    describe_failure,
+    explain_status,
+    is_final_tls_failure,
+    words_of_head,
+)
 from sync_pipeline.extract.formats import TextMemory
+from sync_pipeline.extract.own_words import quote_words
 from sync_pipeline.extract.redirects import MOST_REDIRECTS, leave, loses_body, redirect_target
 from sync_pipeline.extract.retrying import (
     Attempts,
@@ -40,7 +46,7 @@ from sync_pipeline.redaction import Redactor, redact_url
 T = TypeVar("T")
 
 #: Bytes of an error's body that are looked at for its message.
-_ERROR_BYTES = 4096
+_ERROR_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +125,7 @@ class SourceHttp:
         self._rate = RateLimit(requests_per_second, sleep=sleep, monotonic=monotonic)
         self._is_cached = is_cached
         warn = warn or (lambda text: self._log.warning("%s", text))
-        self._texts = TextMemory(lambda text: warn(f"{self._where}{text}"))
+        self._texts = TextMemory(lambda text: warn(self.redact(f"{self._where}{text}")))
         self._own_redactor: tuple[tuple[str, ...], Redactor] | None = None
         #: Requests made so far, attempts that failed included.
         self.requests = 0
@@ -188,6 +194,7 @@ class SourceHttp:
                 name,
                 self.redact(redact_url(request.url)),
                 self._texts,
+                self.redact,
                 response,
             )
             try:
@@ -339,17 +346,19 @@ class SourceHttp:
         status = response.status_code
         if status in (200, 201, 203, 204, 205):
             return
-        if is_transient(status):
-            raise TransientFailure(
-                f"{name} answered status {status}",
-                status=status,
-                retry_after_s=read_retry_after(response.headers.get("Retry-After"), self._clock()),
-            )
         try:
             head = stream.read(_ERROR_BYTES)
         except (TransientFailure, SourceDataError):
             head = b""
-        why = explain_status(status, head, response.headers.get("Content-Type"))
+        content_type = response.headers.get("Content-Type")
+        if is_transient(status):
+            words = quote_words(words_of_head(head, content_type))
+            raise TransientFailure(
+                self.redact(f"{name} answered status {status}{words}"),
+                status=status,
+                retry_after_s=read_retry_after(response.headers.get("Retry-After"), self._clock()),
+            )
+        why = explain_status(status, head, content_type)
         raise SourceError(self.redact(f"{name} answered status {status}{why}"), status=status)
 
 

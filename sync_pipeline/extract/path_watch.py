@@ -73,11 +73,11 @@ class PathWatch:
             if key in known:
                 if key in POINTERS and missing.is_blocked:
                     raise SourceDataError(
-                        f"{name}: {missing.text}, where earlier pages named the next one. Whether "
-                        f"more records follow cannot be told: mend the source"
+                        f"{missing.text}, where earlier pages named the next one. Whether more "
+                        f"records follow cannot be told: mend the source"
                     )
             elif received and key in (TOTAL, TOTAL_PAGES):
-                raise SourceDataError(f"{name}: {missing.text}. Correct it, or take it out")
+                raise SourceDataError(f"{missing.text}. Correct it, or take it out")
             elif received and not _is_excused(key, state, received, declared, step):
                 self._missed.setdefault(key, f"{name}: {missing.text}")
         if not self._is_patient:

@@ -27,6 +27,12 @@ from sync_pipeline.extract.formats import TextMemory, load_document, read_record
 from sync_pipeline.extract.formats.body import is_packed
 from sync_pipeline.extract.formats.encoding import decode_beginning
 from sync_pipeline.extract.formats.json_beginning import load_beginning
+from sync_pipeline.extract.own_words import (
+    explain_nothing,
+    find_bare_complaint,
+    find_complaint,
+    quote_words,
+)
 from sync_pipeline.extract.probe_paging import PagingGuess, Sample, guess_paging
 from sync_pipeline.extract.probe_shape import (
     FieldGuess,
@@ -38,7 +44,7 @@ from sync_pipeline.extract.probe_shape import (
 )
 from sync_pipeline.extract.redirects import MOST_REDIRECTS, leave, redirect_target
 from sync_pipeline.extract.sessions import SAFE_HEADERS, SourceSession, is_http_url, is_same_origin
-from sync_pipeline.redaction import redact_url
+from sync_pipeline.redaction import Redactor, is_secret_name, redact_url
 
 Format = Literal["json", "jsonl", "csv"]
 
@@ -100,9 +106,13 @@ def probe(
         raise UsageError(f"{redact_url(url)} is no URL: it begins with http:// or https://")
     own = session is None
     session = session or SourceSession()
+    redactor = Redactor(text for name, text in (headers or {}).items() if is_secret_name(name))
     prober = _Prober(session, dict(headers or {}), timeout_s, max_requests, max_bytes)
     try:
         return prober.run(url)
+    except SourceError as err:  # it may quote the source, and the source what it was sent
+        err.args = (redactor.redact(str(err)),)
+        raise
     finally:
         if own:
             session.close()
@@ -140,6 +150,7 @@ class _Prober:
         if shape == "json":
             places = find_places(document)
             place = places[0] if places else Place("", [], is_array=False)
+            _refuse_error(document, place, url)
             _note_places(places, notes)
         else:
             place = Place("", document)
@@ -293,6 +304,19 @@ class _Prober:
         first = sample(answer, document)
         headers = requests.structures.CaseInsensitiveDict(answer.headers)
         return guess_paging(url, Sample(first.identities, first.surroundings, headers), ask)
+
+
+def _refuse_error(document: Any, place: Place, url: str) -> None:
+    """Raise where the answer says that the source failed."""
+    is_around = place.path or not place.rows
+    words = find_complaint(document, ()) if is_around else find_bare_complaint(document, alone=True)
+    if not place.rows:
+        words = words or explain_nothing(document, ())
+    if words:
+        raise SourceDataError(
+            f"{redact_url(url)}: the source answered an error{quote_words(words)}. Mend what it "
+            f"says: often credentials (--header) or query parameters"
+        )
 
 
 def _config(shape: Format) -> SyncConfig:

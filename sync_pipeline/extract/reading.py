@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import orjson
 
@@ -24,13 +24,14 @@ from sync_pipeline.extract.declared import Declared, paths_of, read_declared
 from sync_pipeline.extract.fast_json import UNSURE, load_fast
 from sync_pipeline.extract.formats import (
     Found,
+    checked_rows,
+    describe_answer,
     load_document,
     look_up,
     open_unpacked,
     read_records,
     read_utf8,
     read_values,
-    select_rows,
 )
 from sync_pipeline.extract.formats.json_values import is_plain
 from sync_pipeline.extract.paging import PageFacts
@@ -75,7 +76,7 @@ def read_body(
     """Read a response of a paged source.
 
     Raises:
-        SourceDataError: It is not what the config declares.
+        SourceDataError: It is not what the config declares, or says that the source failed.
     """
     if answer.is_empty:
         nothing = Found(is_there=False, miss="the answer is empty")
@@ -100,7 +101,11 @@ def read_body(
 def _read_small(
     body: bytes, answer: Answer, config: SyncConfig, plan: ResolvedPagination
 ) -> SmallBody:
-    where = f"{answer.name}: "
+    shape = describe_answer(config, answer.content_type, answer.redacted_url, answer.texts)
+
+    def rows_of(document: Any) -> list[Row]:
+        return checked_rows(document, config.results_json_path, shape, where=f"{answer.name}: ")
+
     document = load_fast(
         read_utf8(
             body,
@@ -112,7 +117,7 @@ def _read_small(
     )
     digest = ""
     if document is not UNSURE:
-        records = select_rows(document, config.results_json_path, where=where)
+        records = rows_of(document)
         try:
             digest = digest_bytes(orjson.dumps(records, option=orjson.OPT_SORT_KEYS))
         except TypeError:  # nested too deep
@@ -125,9 +130,8 @@ def _read_small(
             url=answer.redacted_url,
             memory=answer.texts,
         )
-        records = select_rows(document, config.results_json_path, where=where)
+        records = rows_of(document)
         digest = digest_records(records)
-
     declared = read_declared(answer, plan, lambda path: look_up(document, path))
     return SmallBody(records, declared, digest)
 

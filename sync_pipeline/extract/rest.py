@@ -34,16 +34,13 @@ from sync_pipeline.extract.reading import (
     read_body,
     read_chunks,
 )
-from sync_pipeline.extract.requesting import (
-    RequestTemplates,
-)
+from sync_pipeline.extract.requesting import RequestTemplates
 from sync_pipeline.extract.retrying import TransientFailure
 from sync_pipeline.extract.trail import LENGTH, Trail, digest_records, follows, trail_of
 from sync_pipeline.model import Page, Row
 
 #: Answers to a request that only makes sure that nothing follows, and that mean just that.
 _NOTHING_FOLLOWS = frozenset({400, 404, 410, 416, 422})
-
 
 _BY_URL = ("next_url", "link_header")
 #: Times that one response is read from its first record again because it has changed.
@@ -338,10 +335,13 @@ class RestSource:
     ) -> Step:
         name = self._http.name(request)
         try:
-            step = advance(self._plan, state, page.limit, facts)
+            try:
+                step = advance(self._plan, state, page.limit, facts)
+            except SourceDataError as err:
+                raise SourceDataError(f"{err}{explain(declared)}") from err
+            self._watch.note(name, state, facts.received, declared, step)
         except SourceDataError as err:
-            raise SourceDataError(f"{name}: {err}{explain(declared)}") from err
-        self._watch.note(name, state, facts.received, declared, step)
+            raise SourceDataError(self._http.redact(f"{name}: {err}")) from err
         if step.notice:
             self._warn(f"{name}: {step.notice}")
         if step.next is None or not step.next.token or self._plan.style not in _BY_URL:

@@ -26,6 +26,7 @@ from sync_pipeline.extract.formats.body import (
     read_chunks,
     refuse_other_formats,
 )
+from sync_pipeline.extract.formats.checked_rows import checked_rows
 from sync_pipeline.extract.formats.csv_rows import read_csv
 from sync_pipeline.extract.formats.encoding import is_said_to_be_utf8
 from sync_pipeline.extract.formats.evidence import TextMemory
@@ -44,8 +45,9 @@ from sync_pipeline.extract.formats.zip_member import read_zipped_csv
 from sync_pipeline.model import Row
 
 __all__ = [
-    "Found", "TextMemory", "check_json_path", "load_document", "look_up", "open_unpacked",
-    "read_records", "read_utf8", "read_values", "select_rows", "value_at",
+    "Found", "TextMemory", "check_json_path", "checked_rows", "describe_answer", "load_document",
+    "look_up", "open_unpacked", "read_records", "read_utf8", "read_values", "select_rows",
+    "value_at",
 ]  # fmt: skip
 
 
@@ -79,7 +81,7 @@ def read_records(
 
     Raises:
         SourceDataError: The body is not what the config declares, or is damaged, or larger than
-            `max_response_bytes`.
+            `max_response_bytes`; or it says that the source failed.
     """
     answer = describe_answer(config, content_type_header, url, memory)
     body = open_body(stream, max_bytes=config.max_response_bytes, answer=answer)

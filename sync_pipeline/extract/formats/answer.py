@@ -14,6 +14,8 @@ from sync_pipeline.extract.formats.evidence import TextMemory
 
 _log = logging.getLogger(__name__)
 
+_log = logging.getLogger(__name__)
+
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\s;\"']+)", re.IGNORECASE)
 
 
@@ -33,6 +35,8 @@ class Answer:
     encoding: str | None
     #: Shared by the answers of a source.
     memory: TextMemory
+    #: `partialErrors: warn`: records that come with an error are taken.
+    takes_partial: bool
 
     @property
     def is_json(self) -> bool:
@@ -50,6 +54,15 @@ class Answer:
         return "csv.encoding" if self.is_csv else "resultsEncoding"
 
     @property
+    def where(self) -> str:
+        """File and URL, as they stand before a message."""
+        return "".join(f"{part}: " for part in (self.file, self.url) if part)
+
+    def warn(self, text: str) -> None:
+        """Tell what a reader of the run must know of this answer."""
+        self.memory.warn(f"{self.url}: {text}" if self.url else text)
+
+    @property
     def media_type(self) -> str:
         """`text/csv` of `Text/CSV; charset=utf-8`."""
         return self.content_type.split(";", 1)[0].strip().lower()
@@ -61,8 +74,7 @@ class Answer:
 
     def error(self, came: str, fix: str) -> SourceDataError:
         """The error that names file, URL, what was declared, what came and what to do."""
-        where = "".join(f"{part}: " for part in (self.file, self.url) if part)
-        return SourceDataError(f"{where}resultsFormat is {self.declared}, but {came}. {fix}")
+        return SourceDataError(f"{self.where}resultsFormat is {self.declared}, but {came}. {fix}")
 
 
 def charset_of(content_type: str) -> str | None:
@@ -83,4 +95,5 @@ def describe_answer(
         content_type=content_type_header or "",
         encoding=config.csv.encoding if is_csv else config.results_encoding,
         memory=memory or TextMemory(lambda text: _log.warning("%s%s", url and f"{url}: ", text)),
+        takes_partial=config.partial_errors == "warn",
     )

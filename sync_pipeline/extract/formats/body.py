@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from sync_pipeline.extract.formats.answer import Answer
+from sync_pipeline.extract.own_words import explain_nothing, quote_words
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 CHUNK: Final = 64 * 1024
 #: Bytes by which a format is recognised.
 HEAD: Final = 4096
+#: Bytes of a text that is looked at as a whole.
+_DOCUMENT: Final = 64 * 1024
 
 _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = b"PK\x03\x04"
@@ -133,12 +137,29 @@ def refuse_other_formats(body: Body, answer: Answer) -> None:
             "If it holds a CSV file, set resultsFormat: zippedCsv.",
         )
     refuse_markup(text, answer)
-    first = text.lstrip()[:1]
-    if answer.declared == "csv" and first in (b"{", b"[") and "json" in answer.media_type:
+    if answer.declared == "csv" and text.lstrip()[:1] in (b"{", b"["):
+        _refuse_json(body, answer)
+
+
+def _refuse_json(body: Body, answer: Answer) -> None:
+    """Raise where the Content-Type or the whole text is JSON: many answer their errors so."""
+    text = body.peek_bytes(_DOCUMENT)
+    document = _load_json(text) if len(text) < _DOCUMENT else None
+    is_json = isinstance(document, dict | list)
+    if is_json or "json" in answer.media_type:
+        words = quote_words(explain_nothing(document, ()))
         raise answer.error(
-            f"the source answered JSON (Content-Type {answer.media_type})",
-            "Set resultsFormat: json, or ask the source for CSV (Accept: text/csv).",
+            f"the source answered JSON (Content-Type {answer.media_type or 'none'}){words}",
+            "Mend what it says, set resultsFormat: json, or ask the source for CSV "
+            "(headers: {Accept: text/csv}).",
         )
+
+
+def _load_json(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def refuse_markup(text: bytes, answer: Answer) -> None:
@@ -165,8 +186,9 @@ def _refuse_unzipped(is_zip: bool, text: bytes, answer: Answer) -> None:
     refuse_markup(text, answer)
     if not text:
         raise answer.error("the answer is empty", "Check endPoint and queryParameters.")
+    words = quote_words(explain_nothing(_load_json(text), ()))
     raise answer.error(
-        "the answer is no zip archive",
+        f"the answer is no zip archive{words}",
         "Set resultsFormat: csv or json if the source does not zip it, or check endPoint.",
     )
 

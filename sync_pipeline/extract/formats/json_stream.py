@@ -11,19 +11,25 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from decimal import Decimal
 from itertools import chain, islice
 from typing import Any, Final, NoReturn
 
 from sync_pipeline.errors import SourceDataError
 from sync_pipeline.extract.formats.answer import Answer
 from sync_pipeline.extract.formats.body import CHUNK, HEAD, Body, read_chunks
+from sync_pipeline.extract.formats.checked_rows import checked_rows, judge_answer, way_to_records
+from sync_pipeline.extract.formats.json_building import (
+    MAX_DEPTH,
+    Surroundings,
+    build_container,
+    build_value,
+    skip_value,
+)
 from sync_pipeline.extract.formats.json_events import (
     BrokenJsonError,
     Event,
     NotUtf8Error,
     parse_events,
-    to_number,
 )
 from sync_pipeline.extract.formats.json_path import (
     Each,
@@ -31,7 +37,6 @@ from sync_pipeline.extract.formats.json_path import (
     compile_steps,
     describe_place,
     list_keys,
-    select_rows,
     spell_step,
     wrong_row,
     wrong_value,
@@ -41,9 +46,6 @@ from sync_pipeline.model import Row
 
 #: A body up to this size is parsed in one go, which is twice as fast.
 SMALL: Final = 1024 * 1024
-#: Containers within containers; json.dumps of the spool would fail not far beyond.
-MAX_DEPTH: Final = 500
-
 #: What `json.loads` would silently take: numbers beyond a double, halves of surrogate pairs.
 _HUGE: Final = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{300}")
 _HALF_PAIR: Final = re.compile(
@@ -79,7 +81,7 @@ def read_json(body: Body, answer: Answer, path: str | None, skip: int = 0) -> It
     if document is BROKEN:
         yield from _stream_rows(source, answer, steps or (), path or "$", skip)
     else:
-        yield from islice(select_rows(document, path, where=_where(answer)), skip, None)
+        yield from islice(checked_rows(document, path, answer), skip, None)
 
 
 def load_json(body: Body, answer: Answer) -> Any:
@@ -100,7 +102,7 @@ def load_text(text: bytes, answer: Answer) -> Any:
         raise _empty(answer)
     try:
         events = chain.from_iterable(parse_events(iter((text,))))
-        return _build_value(events, next(events))
+        return build_value(events, next(events))
     except BrokenJsonError as err:
         _raise_broken(err, answer, None)
 
@@ -155,6 +157,7 @@ def _rows(events: Iterator[Event], answer: Answer, steps: Steps, path: str) -> I
     arrays: list[bool] = []
     seen_keys: dict[int, list[str]] = {}
     deepest = (-1, "")
+    around = Surroundings()
     for event, value in events:
         if event == "map_key":
             place[-1] = value
@@ -170,7 +173,7 @@ def _rows(events: Iterator[Event], answer: Answer, steps: Steps, path: str) -> I
             place[-1] = int(place[-1]) + 1
         level = len(place)
         if level and steps[level - 1] is not Each.ITEM and steps[level - 1] != place[-1]:
-            _skip(events, event)
+            around.take(place, (event, value), events)
             continue
         if level < len(steps):
             opens_array = not isinstance(steps[level], str)
@@ -181,7 +184,7 @@ def _rows(events: Iterator[Event], answer: Answer, steps: Steps, path: str) -> I
                 deepest = max(deepest, (level, ""))
             else:
                 deepest = max(deepest, (level, _word(event)))
-                _skip(events, event)
+                skip_value(events, event)
             continue
         if found and not many:
             raise answer.error(
@@ -193,73 +196,20 @@ def _rows(events: Iterator[Event], answer: Answer, steps: Steps, path: str) -> I
                 if element[0] == "end_array":
                     break
                 if element[0] != "start_map":
-                    shown = _build_value(events, element)
+                    shown = build_value(events, element)
                     raise answer.error(*wrong_row(path, index, shown))
                 index += 1
-                yield _build(events, {})
+                yield build_container(events, {})
         elif event == "start_map":
             index += 1
-            yield _build(events, {})
+            yield build_container(events, {})
         elif event != "null":
             raise answer.error(*wrong_value(path, value))
+    miss = None
     if not found and not (many and deepest[0] >= steps.index(Each.ITEM)):
-        _raise_missing(answer, steps, path, deepest, seen_keys)
-
-
-def _skip(events: Iterator[Event], event: str) -> None:
-    """Read over the value that the event begins."""
-    if event not in ("start_map", "start_array"):
-        return
-    depth = 1
-    for following, _ in events:
-        if following in ("start_map", "start_array"):
-            depth += 1
-        elif following in ("end_map", "end_array"):
-            depth -= 1
-            if not depth:
-                return
-
-
-def _build_value(events: Iterator[Event], first: Event) -> Any:
-    event, value = first
-    if event == "start_map":
-        return _build(events, {})
-    if event == "start_array":
-        return _build(events, [])
-    return to_number(value) if event == "number" else value
-
-
-def _build(events: Iterator[Event], root: Any) -> Any:
-    """Fill a container whose start was read already."""
-    container, key = root, ""
-    stack: list[Any] = []
-    for event, value in events:
-        if event == "map_key":
-            key = value
-            continue
-        if event in ("end_map", "end_array"):
-            if not stack:
-                return root
-            container = stack.pop()
-            continue
-        child: Any = value
-        if event == "number":
-            if type(value) is Decimal:
-                child = to_number(value)
-        elif event == "start_map":
-            child = {}
-        elif event == "start_array":
-            child = []
-        if type(container) is dict:
-            container[key] = child
-        else:
-            container.append(child)
-        if event in ("start_map", "start_array"):
-            if len(stack) >= MAX_DEPTH:
-                raise BrokenJsonError(f"it nests deeper than {MAX_DEPTH} levels")
-            stack.append(container)
-            container = child
-    raise BrokenJsonError("it ends too early")
+        miss = _missing(answer, steps, path, deepest, seen_keys)
+    way = way_to_records(path)
+    judge_answer(around.document, way, index, answer, where=answer.where, miss=miss)
 
 
 def _empty(answer: Answer) -> SourceDataError:
@@ -280,13 +230,13 @@ def _raise_broken(err: BrokenJsonError, answer: Answer, done: int | None) -> NoR
     ) from err
 
 
-def _raise_missing(
+def _missing(
     answer: Answer,
     steps: Steps,
     path: str,
     deepest: tuple[int, str],
     seen_keys: dict[int, list[str]],
-) -> NoReturn:
+) -> SourceDataError:
     level, other = deepest
     walked = "$" + "".join(spell_step(step) for step in steps[: max(level, 0)])
     if other:
@@ -295,7 +245,7 @@ def _raise_missing(
         place = f"{walked} is an object with {list_keys(seen_keys.get(level + 1, []))}"
     else:
         place = describe_place([], walked).replace(" of 0", " too short for it")
-    raise answer.error(
+    return answer.error(
         f"there is nothing at resultsJsonPath {path!r}: {place}", "Correct resultsJsonPath."
     )
 
@@ -305,7 +255,3 @@ def _word(event: str) -> str:
         "start_array": "an array", "start_map": "an object", "string": "a text", "null": "null",
         "boolean": "a boolean", "number": "a number",
     }[event]  # fmt: skip
-
-
-def _where(answer: Answer) -> str:
-    return "".join(f"{part}: " for part in (answer.file, answer.url) if part)

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,8 @@ from sync_pipeline.private_files import create_private
 
 #: Stands in a partition key for an extraction that was interrupted: its replay goes on fetching.
 FETCH = "fetch"
+#: Reason of a batch that has no result.
+NOT_COME_TO = "its run ended before the batch was done: it was killed, or a step before it failed"
 #: Batches may end at the same time in several processes.
 BUSY_TIMEOUT_S = 60.0
 #: Batches over which the pace is taken: a space may become slower, or faster, on the way.
@@ -46,6 +48,17 @@ class BatchResult:
     duration_s: float = 0.0
     #: Peak memory of the process of the last attempt, in MiB.
     peak_rss_mb: float = 0.0
+    #: What its run alone did; `counts` are over all runs that have tried the batch.
+    own: Counts = field(default_factory=Counts)
+    #: Entries to publish once all batches are written; a batch may have some and be failed.
+    put_off: int = 0
+    #: Keys of a failed batch that later runs have done; a replay has nothing to write for them.
+    done_since: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the batch is still to be done well."""
+        return self.status in ("failed", "waiting")
 
 
 def write_result(spool: Spool, batch: str, result: BatchResult) -> None:
@@ -60,6 +73,32 @@ def write_result(spool: Spool, batch: str, result: BatchResult) -> None:
     with disk_errors(spool.results), _open(spool.results) as database:
         database.execute(_SCHEMA)
         database.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?)", row)
+
+
+def note_failure(spool: Spool, batch: str, run_id: str, reason: str, finished_at: str) -> None:
+    """Record why a batch failed that came to no end of its own; what is done stays done.
+
+    Without it the batch would be listed as one whose process was killed.
+    """
+    previous = read_result(spool, batch)
+    if previous is not None and (previous.status != "failed" or previous.run_id == run_id):
+        return
+    records = records_of(spool, batch)
+    failed = Counts(records=records, failed=records)
+    result = BatchResult("failed", failed, run_id, finished_at, reason, own=failed)
+    if previous is not None:  # of another run, which may have written some of it
+        attempts = previous.attempts + 1
+        result = replace(result, counts=previous.counts, attempts=attempts)
+    write_result(spool, batch, result)
+
+
+def records_of(spool: Spool, batch: str) -> int:
+    """Records of a batch, with those that later ones have routed to it; 0 while it is not whole."""
+    manifest = read_manifest(spool)
+    if manifest is None:
+        return 0
+    own = sum(ref.records for ref in manifest.batches if ref.key == batch)
+    return own + manifest.routed.get(batch, 0)
 
 
 def read_result(spool: Spool, batch: str) -> BatchResult | None:
@@ -77,7 +116,8 @@ def read_results(spool: Spool, batch: str | None = None) -> dict[str, BatchResul
 
 
 def _decode(value: dict[str, Any]) -> BatchResult:
-    return BatchResult(**{**value, "counts": Counts(**value["counts"])})
+    own = Counts(**value.get("own", {}))
+    return BatchResult(**{**value, "counts": Counts(**value["counts"]), "own": own})
 
 
 def _query(spool: Spool, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -101,14 +141,18 @@ def unfinished_batches(spool: Spool, manifest: Manifest) -> Iterator[BatchRef]:
     results = read_results(spool)
     for ref in manifest.batches:
         result = results.get(ref.key)
-        if result is None or result.status in ("failed", "waiting"):
+        if result is None or result.is_open:
             yield ref
 
 
 def waiting_batches(spool: Spool, manifest: Manifest) -> list[BatchRef]:
     """The batches that have entries to publish once all batches are written."""
     results = read_results(spool)
-    waiting = {key for key, result in results.items() if result.status == "waiting"}
+    waiting = {
+        key
+        for key, result in results.items()
+        if result.status == "waiting" or (result.status == "failed" and result.put_off)
+    }
     return [ref for ref in manifest.batches if ref.key in waiting]
 
 
@@ -161,11 +205,19 @@ def failed_batches_of(spool: Spool) -> Iterator[FailedBatch]:
             partition_key(spool.spool_id, ref.key),
             spool,
             ref.key,
-            result.reason if result else "its process ended before the batch was done (killed?)",
+            _describe(result) if result else NOT_COME_TO,
             result.attempts if result else 1,
             result.finished_at if result else "",
             result.counts.failed if result else 0,
         )
+
+
+def _describe(result: BatchResult) -> str:
+    """Why a batch is failed, and how much of it is of no account any more."""
+    if not result.done_since:
+        return result.reason
+    keys = "key was" if result.done_since == 1 else "keys were"
+    return f"{result.reason} ({result.done_since:,} {keys} done by later runs since)"
 
 
 @dataclass(frozen=True, slots=True)

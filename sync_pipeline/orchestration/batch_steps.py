@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import dagster as dg
 
 from sync_pipeline.batches.extraction import Progress
 from sync_pipeline.batches.manifest import read_manifest
-from sync_pipeline.batches.results import FETCH, BatchProgress, partition_key, read_batch_progress
+from sync_pipeline.batches.results import (
+    FETCH,
+    BatchProgress,
+    note_failure,
+    partition_key,
+    read_batch_progress,
+)
+from sync_pipeline.errors import SpoolError
 from sync_pipeline.memory import rss_mb
 from sync_pipeline.orchestration.failed_batches import partitions_name
 from sync_pipeline.orchestration.steps import LOCATION, Step, refuse_if_stopped
+from sync_pipeline.stages.settling import settle_older_fetches
 from sync_pipeline.stages.upsert import Upserted
 
 #: Seconds between two changes of a tag that follows the pages; each is a commit of Dagster's.
@@ -27,10 +35,33 @@ def failed_partition(context: dg.OpExecutionContext, step: Step, batch: str) -> 
     try:
         refuse_if_stopped(step)
         yield
-    except Exception:
+    except Exception as error:
+        if batch == FETCH:
+            _settle_older_fetches(context, step)
+        else:
+            _note_failure(step, batch, error)
         add_partition(context, step, batch)
         show_progress(context, step)
         raise
+
+
+def _settle_older_fetches(context: dg.OpExecutionContext, step: Step) -> None:
+    """A source that stays down is one failure, however many runs have tried to read it."""
+    key = step.setting.config.key
+    with suppress(SpoolError):  # a full disk, say, which is the error to be told
+        for spool_id in settle_older_fetches(step.setting):
+            step.setting.log.info("%s: superseded by this run: %s/fetch", key, spool_id)
+            _take_out(context, key, partition_key(spool_id, FETCH))
+
+
+def _note_failure(step: Step, batch: str, error: Exception) -> None:
+    """Keep the reason of a step that came to no result, as when it could not be begun."""
+    setting = step.setting
+    said = error.description if isinstance(error, dg.Failure) else str(error)
+    reason = step.redactor.redact(said or type(error).__name__)
+    at = setting.clock().isoformat(timespec="milliseconds")
+    with suppress(SpoolError):  # a full disk, say, which is the error to be told
+        note_failure(setting.spool, batch, setting.run_id, reason, at)
 
 
 def add_partition(context: dg.OpExecutionContext, step: Step, batch: str) -> None:
@@ -52,8 +83,11 @@ def settle(context: dg.OpExecutionContext, step: Step, upserted: Upserted) -> No
 
 def settle_partition(context: dg.OpExecutionContext, step: Step, batch: str) -> None:
     """Take a batch out of the failed ones. Idempotent."""
-    name = partitions_name(step.setting.config.key)
-    key = partition_key(step.setting.spool.spool_id, batch)
+    _take_out(context, step.setting.config.key, partition_key(step.setting.spool.spool_id, batch))
+
+
+def _take_out(context: dg.OpExecutionContext, sync_key: str, key: str) -> None:
+    name = partitions_name(sync_key)
     if context.instance.has_dynamic_partition(name, key):
         context.instance.delete_dynamic_partition(name, key)
 
@@ -93,16 +127,16 @@ def build_fetch_teller(context: dg.OpExecutionContext) -> Callable[[Progress], N
     return tell
 
 
-def remedy_of(step: Step, batch: str) -> dict[str, Any]:
-    """What to do about a failed batch, with a link to the job that replays it."""
+def remedy_of(step: Step, batch: str | None = None) -> dict[str, Any]:
+    """What to do about a failed batch (None: about all of them), with a link to what replays it."""
     setting = step.setting
     if not setting.options.apply:
         return {}
     key = setting.config.key
-    partition = partition_key(setting.spool.spool_id, batch)
+    which = f"partition {partition_key(setting.spool.spool_id, batch)}" if batch else "partitions"
     return {
         "remedy": (
-            f"Is the config wrong? Correct it and backfill the partition {partition} of "
+            f"Is the config wrong? Correct it and backfill the {which} of "
             f"backfill_{key}, or `sync-pipeline backfill {key}`. Is the source wrong? Correct it "
             f"and launch sync_{key} again."
         ),

@@ -25,20 +25,12 @@ from sync_pipeline.orchestration.batch_steps import (
     show_progress,
 )
 from sync_pipeline.orchestration.failed_batches import reconcile_failed_batches
-from sync_pipeline.orchestration.finishing import clean_up, publish_put_off, write_left_out
+from sync_pipeline.orchestration.finishing import finish_run
 from sync_pipeline.orchestration.handles import LeftOut
-from sync_pipeline.orchestration.reporting import (
-    counts_metadata,
-    failed_entries_table,
-    figures,
-    summary_metadata,
-    summary_values,
-)
+from sync_pipeline.orchestration.reporting import counts_metadata, failed_entries_table, figures
 from sync_pipeline.orchestration.steps import Step, failure, open_step
-from sync_pipeline.stages.drafts import publish_left_drafts
 from sync_pipeline.stages.fetch import fetch
 from sync_pipeline.stages.index import IndexRef, index
-from sync_pipeline.stages.summary import summarize, summarize_replay, supersede_older_batches
 from sync_pipeline.stages.transform import Transformed, transform
 from sync_pipeline.stages.upsert import Upserted, upsert
 
@@ -163,41 +155,16 @@ def upsert_batch(
         return dg.Output(upserted, metadata=metadata)
 
 
-@dg.op(required_resource_keys={"sync"}, config_schema=_CONFIG)
+@dg.op(required_resource_keys={"sync"}, config_schema=_CONFIG, tags={"dagster/priority": "-1"})
 def summarize_run(
-    context: dg.OpExecutionContext,
-    upserted: list[Upserted],
-    extraction: list[BatchRef],  # noqa: ARG001 - an empty source has no batch to wait for
+    context: dg.OpExecutionContext, extraction: list[BatchRef]
 ) -> dg.Output[dict[str, Any]]:
-    """Add the figures up, check that no record was lost, and show the run on one page."""
+    """Finish a run whatever its batches did; show it on one page; red when a batch is failed.
+
+    The last step, though it hangs on none of a batch: Dagster would leave it out when one is red.
+    """
     with open_step(context) as step:
-        setting, instance = step.setting, context.instance
-        key = setting.config.key
-        if step.replay is None:
-            write_left_out(context, step)
-            publish_put_off(context, step)
-            publish_left_drafts(setting)
-            summary = summarize(setting)
-            for settled in supersede_older_batches(setting):
-                setting.log.info("%s: superseded by this run: %s", key, settled)
-        else:
-            again = publish_put_off(context, step, {item.batch for item in upserted})
-            summary = summarize_replay(setting, upserted, again)
-        metadata = summary_metadata(summary)
-        if not summary.dry_run:
-            context.log_event(
-                dg.AssetMaterialization(
-                    asset_key=["contentful", setting.config.content_type],
-                    description=f"{key}, run {context.run_id}",
-                    metadata=metadata,
-                )
-            )
-        instance.add_run_tags(context.run_id, {"sync/failed": str(summary.counts.failed)})
-        # The claim stays: were it released here, a kill before Dagster has ended the run would
-        # leave one that goes on for ever in Dagster's eyes. Claims of ended runs count for nothing.
-        reconcile_failed_batches(instance, setting.storage_dir, key, ending_run=context.run_id)
-        clean_up(instance, setting)
-        return dg.Output(summary_values(summary), metadata=metadata)
+        return finish_run(context, step, extraction)
 
 
 def _batch_ref(step: Step, batch: str) -> BatchRef:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
+from sync_pipeline.batches.results import NOT_COME_TO, BatchResult
 from sync_pipeline.memory import peak_rss_mb
 from sync_pipeline.model import Counts, DeadLetter
 from sync_pipeline.stages.summary import RunSummary
 
+#: Failed batches that the table of a run shows.
+BATCHES_SHOWN = 100
 _ENTRY_COLUMNS = ("key", "field", "stage", "error_id", "message", "request_id")
 #: Counts of the run, in the order in which people ask for them.
 _SUMMARY_ROWS = (
@@ -65,14 +68,22 @@ def summary_values(summary: RunSummary) -> dict[str, Any]:
     }
 
 
-def summary_metadata(summary: RunSummary) -> dict[str, Any]:
+def summary_metadata(
+    summary: RunSummary, results: Mapping[str, BatchResult] | None = None
+) -> dict[str, Any]:
     """The final step's metadata: a page, each figure by itself (Dagster plots them), a table.
 
     The page comes first: Dagster's event log shows seven lines of an event.
+
+    Args:
+        summary: The run.
+        results: How its batches ended, by key.
     """
     values = summary_values(summary)
+    failed = {"failed_batches": _failed_batches_table(summary, results or {})}
     return {
         "summary": dg.MetadataValue.md(_markdown(summary)),
+        **(failed if summary.failed_batches else {}),
         **{name: value for name, value in values.items() if not isinstance(value, list)},
         "table": dg.MetadataValue.table(
             records=[
@@ -84,6 +95,22 @@ def summary_metadata(summary: RunSummary) -> dict[str, Any]:
             ),
         ),
     }
+
+
+def _failed_batches_table(
+    summary: RunSummary, results: Mapping[str, BatchResult]
+) -> dg.TableMetadataValue:
+    records = []
+    for key in summary.failed_batches[:BATCHES_SHOWN]:
+        result = results.get(key)
+        row = {
+            "batch": key,
+            "failed": result.counts.failed if result else "",
+            "reason": result.reason if result else NOT_COME_TO,
+        }
+        records.append(dg.TableRecord({name: str(value) for name, value in row.items()}))
+    columns = [dg.TableColumn(name, "string") for name in ("batch", "failed", "reason")]
+    return dg.MetadataValue.table(records=records, schema=dg.TableSchema(columns=columns))
 
 
 def _markdown(summary: RunSummary) -> str:
@@ -110,15 +137,23 @@ def _markdown(summary: RunSummary) -> str:
     if summary.warnings:
         lines += ["", f"**Warnings: {len(summary.warnings)}**", ""]
         lines += [f"- {_plain(warning)}" for warning in summary.warnings]
-    if counts.failed:
-        lines += [
-            "",
-            (
-                f"**{counts.failed:,} entries failed**, within what the run tolerates. "
-                f"`sync-pipeline failed {summary.sync_key}` lists them."
-            ),
-        ]
+    if counts.failed or summary.failed_batches:
+        lines += ["", _failures_text(summary)]
     return "\n".join(lines)
+
+
+def _failures_text(summary: RunSummary) -> str:
+    failed, key = summary.counts.failed, summary.sync_key
+    entries = f"**{failed:,} entries failed**"
+    if not summary.failed_batches:
+        return f"{entries}, within what the run tolerates. `sync-pipeline failed {key}` lists them."
+    batches = f"in **{len(summary.failed_batches):,} of {summary.batches:,} batches**"
+    if summary.dry_run:
+        return f"{entries} {batches}. The red steps show why; nothing is to be backfilled."
+    return (
+        f"{entries} {batches}. `sync-pipeline failed {key}` lists them with their reasons; the "
+        f"batches are partitions of `backfill_{key}` until a backfill, or a later run, is done."
+    )
 
 
 def _plain(text: str) -> str:

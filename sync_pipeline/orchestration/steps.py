@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 
 from sync_pipeline.batches.layout import Spool, spool_of
-from sync_pipeline.batches.results import read_run_facts
+from sync_pipeline.batches.results import FETCH, read_run_facts
 from sync_pipeline.config.environment import Environment, read_environment
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.run_options import OPTIONS, RunOptions
@@ -54,6 +54,11 @@ class Step:
     #: Batch to replay (or `fetch`), in a backfill.
     replay: str | None
     redactor: Redactor
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the run is about all of the extraction, and not about one of its batches."""
+        return self.replay in (None, FETCH)
 
 
 class StepLog(logging.Logger):
@@ -98,20 +103,44 @@ def open_step(context: dg.OpExecutionContext) -> Iterator[Step]:
         yield step
     except dg.Failure:
         raise
-    except SyncPipelineError as error:
-        metadata: dict[str, Any] = {}
-        if isinstance(error, AccessError) and step is not None:
-            _stop_siblings(step, redactor.redact(str(error)))
-            metadata = _way_on(step)
-        raise failure(
-            redactor.redact(str(error)), exit_code=error.exit_code, metadata=metadata
-        ) from None
     except Exception as error:
-        # The last boundary: a bug or a library's error whose text may hold a secret.
-        text = "".join(traceback.format_exception(error))
-        if redactor.redact(text) == text:
+        shown = failure_of(error, step, redactor)
+        if shown is error:
             raise
-        raise failure(redactor.redact(text), exit_code=3) from None
+        raise shown from None
+
+
+def failure_of(
+    error: Exception,
+    step: Step | None,
+    redactor: Redactor,
+    metadata: dict[str, Any] | None = None,
+) -> Exception:
+    """What a step raises for an error: without secrets, and with the way on for whoever sees it.
+
+    The last boundary: a bug, or a library's error whose text may hold a secret. Where it holds none
+    it is raised as it is.
+
+    Args:
+        error: What happened.
+        step: None where the step could not be set up.
+        redactor: Knows the secrets of the run.
+        metadata: Shown with it.
+    """
+    redact = redactor.redact
+    if isinstance(error, dg.Failure):
+        return error
+    if isinstance(error, SyncPipelineError):
+        text = redact(str(error))
+        more: dict[str, Any] = {}
+        if isinstance(error, AccessError) and step is not None:
+            _stop_siblings(step, text)
+            more = way_on(step)
+        return failure(text, exit_code=error.exit_code, metadata={**more, **(metadata or {})})
+    text = "".join(traceback.format_exception(error))
+    if redact(text) == text:
+        return error
+    return failure(redact(text), exit_code=3, metadata=metadata)
 
 
 def failure(
@@ -197,7 +226,7 @@ def _stop_siblings(step: Step, reason: str) -> None:
         setting.spool.stopped(setting.run_id).write_text(reason, encoding="utf-8")
 
 
-def _way_on(step: Step) -> dict[str, Any]:
+def way_on(step: Step) -> dict[str, Any]:
     """How to go on once the space or source is back, for somebody who has only this screen."""
     setting = step.setting
     if step.replay is not None:
@@ -210,6 +239,11 @@ def _way_on(step: Step) -> dict[str, Any]:
         "the arrow beside Re-execute all, From failure; or `sync-pipeline resume "
         f"{setting.run_id}`."
     }
+
+
+def is_stopped(step: Step) -> bool:
+    """Whether a step of this run found the space or source out of reach."""
+    return step.setting.spool.stopped(step.setting.run_id).exists()
 
 
 def refuse_if_stopped(step: Step) -> None:

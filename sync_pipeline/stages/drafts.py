@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from sync_pipeline.batches.layout import write_json
+from sync_pipeline.batches.layout import read_json, write_json
 from sync_pipeline.load.drafts import publish_drafts
 from sync_pipeline.load.index import open_index
 from sync_pipeline.stages.setting import Setting, open_client, read_habits, read_target_model
@@ -48,7 +48,16 @@ def publish_left_drafts(setting: Setting) -> None:
                     setting.config.key, result.entry_id, result.message,
                 )  # fmt: skip
         requests = client.requests
+    # A run that is gone on with, or re-executed, comes here again.
+    path = setting.spool.root / "drafts.json"
+    before = read_json(path) or {"published": 0, "requests": 0}
+    if not setting.options.apply:
+        before["published"] = 0  # those are counted anew
     write_json(
-        setting.spool.root / "drafts.json",
-        {"published": published, "refused": refused, "requests": requests},
+        path,
+        {
+            "published": before["published"] + published,
+            "refused": refused,
+            "requests": before["requests"] + requests,
+        },
     )

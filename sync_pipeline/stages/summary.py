@@ -8,24 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from sync_pipeline.batches.extraction import read_progress
-from sync_pipeline.batches.layout import Spool, list_spools, read_json
+from sync_pipeline.batches.layout import Spool, read_json
 from sync_pipeline.batches.manifest import Manifest, read_manifest
-from sync_pipeline.batches.reading import read_keys
-from sync_pipeline.batches.results import (
-    FETCH,
-    BatchResult,
-    read_results,
-    read_run_facts,
-    unfinished_batches,
-    write_result,
-)
+from sync_pipeline.batches.results import read_results, read_run_facts, records_of
 from sync_pipeline.batches.run_warnings import read_warnings
-from sync_pipeline.batches.seen import keys_not_in
-from sync_pipeline.errors import SpoolError, SyncPipelineError
+from sync_pipeline.errors import SyncPipelineError
 from sync_pipeline.memory import peak_rss_mb
 from sync_pipeline.model import BatchRef, Counts
 from sync_pipeline.stages.setting import Setting
-from sync_pipeline.stages.upsert import Upserted
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +95,7 @@ def summarize_spool(
         dry_run=not manifest.run["apply"],
         batches=len(results),
         failed_batches=tuple(
-            key
-            for key, result in results.items()
-            if result is None or result.status in ("failed", "waiting")
+            key for key, result in results.items() if result is None or result.is_open
         ),
         counts=counts,
         duration_s=max(((now or last) - started).total_seconds(), 0.0),
@@ -139,30 +127,35 @@ def summarize_interrupted(sync_key: str, spool: Spool, asked: Mapping[str, Any])
     )
 
 
-def summarize_replay(
-    setting: Setting, upserted: Sequence[Upserted], again: Sequence[Upserted] = ()
-) -> RunSummary:
-    """What a backfill did, without the batches that other runs did before it.
+def summarize_replay(setting: Setting, refs: Sequence[BatchRef]) -> RunSummary:
+    """What a backfill did, without what other runs did to its batches before it.
 
     Args:
         setting: The run.
-        upserted: The batches that it replayed.
-        again: Those of them that it took up again, to publish what links to other batches.
+        refs: The batches that it replayed.
     """
     facts = read_run_facts(setting.spool)
-    counts = sum((item.counts for item in upserted), Counts())
+    ended = read_results(setting.spool)
+    counts, seconds, failed = Counts(), 0.0, []
+    for ref in refs:
+        result = ended.get(ref.key)
+        if result is None or result.run_id != setting.run_id:  # its process was killed
+            records = records_of(setting.spool, ref.key)
+            counts += Counts(records=records, failed=records)
+            failed.append(ref.key)
+            continue
+        counts, seconds = counts + result.own, seconds + result.duration_s
+        if result.is_open:
+            failed.append(ref.key)
     _log_none_kept(setting, counts)
     return RunSummary(
         sync_key=setting.config.key,
         mode=str(facts["options"]["mode"]),
         dry_run=not setting.options.apply,
-        batches=len(upserted),
-        failed_batches=tuple(item.batch for item in upserted if item.failure),
-        counts=counts.with_(
-            published=counts.published + sum(item.counts.published for item in again),
-            requests=counts.requests + sum(item.counts.requests for item in again),
-        ),
-        duration_s=sum(item.duration_s for item in (*upserted, *again)),
+        batches=len(refs),
+        failed_batches=tuple(failed),
+        counts=counts,
+        duration_s=seconds,
         peak_rss_mb=peak_rss_mb(),
         warnings=_warnings(setting.config.key, setting.spool, counts),
     )
@@ -191,60 +184,3 @@ def _check(manifest: Manifest, counts: Counts) -> None:
             f"reached a batch, and {counts.accounted} have a known fate ({counts}). Please report "
             "this with the run's log; the spool is kept."
         )
-
-
-def supersede_older_batches(setting: Setting) -> list[str]:
-    """Settle failed batches of earlier runs whose every key this whole, applied run fetched anew.
-
-    A replay would have nothing to write then: newer data is there, or this run's own failed batch
-    waits for it. Returns `<spool id>/<batch>` of what was settled.
-    """
-    manifest = read_manifest(setting.spool)
-    if manifest is None or not manifest.run["apply"] or manifest.run["options"]["limit"]:
-        return []
-    settled: list[str] = []
-    for older in list_spools(setting.storage_dir, setting.config.key):
-        facts = read_run_facts(older)
-        if not facts.get("apply") or facts["extraction"] >= manifest.run["extraction"]:
-            continue
-        if facts.get("target") != manifest.run.get("target"):  # numbered by another ledger
-            continue
-        older_manifest = read_manifest(older)
-        if older_manifest is None:
-            # Interrupted while fetching: the source was read anew from its start.
-            _settle_interrupted(setting, older)
-            settled.append(f"{older.spool_id}/{FETCH}")
-            continue
-        for ref in unfinished_batches(older, older_manifest):
-            if not _is_fetched_anew(setting, ref):
-                continue
-            write_result(older, ref.key, _superseded(setting, ref.records))
-            settled.append(f"{older.spool_id}/{ref.key}")
-    return settled
-
-
-def _is_fetched_anew(setting: Setting, older: BatchRef) -> bool:
-    """Whether this run has fetched every key of a batch.
-
-    One whose records are gone or damaged can be replayed by nobody: what it tells its reader is to
-    run the sync anew, which this run has done.
-    """
-    try:
-        keys = filter(None, read_keys(older))
-        return next(keys_not_in(setting.spool.seen, keys), None) is None
-    except SpoolError as error:
-        setting.log.warning("%s: %s", setting.config.key, error)
-        return True
-
-
-def _settle_interrupted(setting: Setting, older: Spool) -> None:
-    write_result(older, FETCH, _superseded(setting, 0))
-
-
-def _superseded(setting: Setting, records: int) -> BatchResult:
-    return BatchResult(
-        status="superseded",
-        counts=Counts(records=records, superseded=records),
-        run_id=setting.run_id,
-        finished_at=setting.clock().isoformat(timespec="milliseconds"),
-    )

@@ -197,6 +197,8 @@ class _Tally:
         self._now: Counter[str] = Counter()
         self._overall: Counter[str] = Counter()
         self._left: Counter[str] = Counter()
+        #: What an earlier attempt did to entries that have met another fate now.
+        self._lost: Counter[str] = Counter()
         self._put_off = 0
 
     def add(self, outcome: Outcome) -> None:
@@ -210,6 +212,8 @@ class _Tally:
             len(outcome.locales_left),
         )  # fmt: skip
         earlier = self._earlier.get(outcome.key, {"action": "failed"})
+        if action != "unchanged":
+            self._lost[earlier["action"]] += 1
         if action == "unchanged" and earlier["action"] != "failed":
             action = earlier["action"]
             # Killed before it heard how publishing ended: what is published now, it published.
@@ -277,6 +281,13 @@ class _Tally:
         )
         write_lines(spool.dead_letters(self.batch), (asdict(letter) for letter in self.letters))
         seconds = time.monotonic() - started
+        attempts, own, own_s = 1, counts, seconds
+        if self._previous is not None:
+            is_ours = self._previous.run_id == setting.run_id
+            attempts = self._previous.attempts + (not is_ours)
+            if is_ours:  # taken up again, to publish what was put off
+                own = self._again(self._previous.own, counts)
+                own_s += self._previous.duration_s
         write_result(
             spool,
             self.batch,
@@ -286,9 +297,11 @@ class _Tally:
                 run_id=setting.run_id,
                 finished_at=setting.clock().isoformat(timespec="milliseconds"),
                 reason=failure or waits,
-                attempts=self._previous.attempts + 1 if self._previous else 1,
-                duration_s=seconds,
+                attempts=attempts,
+                duration_s=own_s,
                 peak_rss_mb=peak_rss_mb(),
+                own=own,
+                put_off=self._put_off,
             ),
         )
         return Upserted(
@@ -312,6 +325,20 @@ class _Tally:
             "leaves" if setting.options.apply else "would leave",
             ", ".join(f"{code} {times:,}" for code, times in self._left.most_common()),
         )  # fmt: skip
+
+    def _again(self, first: Counts, second: Counts) -> Counts:
+        """What both attempts of a run came to: a second finds unchanged what the first wrote."""
+        created = max(first.created - self._lost["created"], 0) + second.created
+        updated = max(first.updated - self._lost["updated"], 0) + second.updated
+        return second.with_(
+            created=created,
+            updated=updated,
+            unchanged=second.unchanged + second.created + second.updated - created - updated,
+            published=first.published + second.published,
+            publish_skipped=first.publish_skipped + second.publish_skipped,
+            locales_left=max(first.locales_left, second.locales_left),
+            requests=first.requests + second.requests,
+        )
 
     def _reason(self, failed: int) -> str:
         """E.g. `3 entries failed: 2 x TypeMismatch in stock.en-US, "a" is not an integer; ...`."""

@@ -71,16 +71,25 @@ def test_a_link_that_no_record_will_make_good_fails_in_its_batch(project: Projec
     assert project.steps(run_id)["upsert_batch[batch_000002]"] == "SUCCESS"
 
 
-def test_what_waits_for_an_entry_of_a_failed_batch_is_listed_and_published_by_a_backfill(
+def test_what_waits_is_published_though_a_batch_is_red_but_for_what_links_to_its_failure(
     project: Project,
 ) -> None:
     fail_one(project)
-    run_id = project.apply(batch_size=10).run_id
-    first, second, third = (f"{run_id[:8]}__batch_00000{number}" for number in (1, 2, 3))
-    assert project.steps(run_id)["upsert_batch[batch_000001]"] == "SUCCESS"
-    assert set(project.failed()) == {first, second, third}
-    assert project.partitions() == {first, second, third}
-    assert project.space.entries()["P0003"][1] == "draft"
+    launched = project.apply(batch_size=10)
+    assert (launched.is_success, launched.exit_code) == (False, 1)
+    run_id = launched.run_id
+    states = {sku: state for sku, (_, state) in project.space.entries().items()}
+    assert states.pop("P0003") == "draft"
+    assert set(states.values()) == {"published"}
+    first, second = (f"{run_id[:8]}__batch_00000{number}" for number in (1, 2))
+    assert set(project.failed()) == {first, second}
+    assert project.partitions() == {first, second}
+    assert project.steps(run_id)["upsert_batch[batch_000001]"] == "SUCCESS", "it failed later"
+    shown = {row["batch"]: row for row in project.summary(run_id)["failed_batches"]}
+    assert "P0003" not in shown["batch_000002"]["reason"]
+    assert "notResolvable" in shown["batch_000001"]["reason"]
+    summary = project.summary(run_id)
+    assert (summary["created"], summary["published"], summary["failed"]) == (38, 38, 2)
 
     assert not project.backfill(first).is_success, "its parent is not there yet"
     assert first in project.failed()
@@ -88,8 +97,21 @@ def test_what_waits_for_an_entry_of_a_failed_batch_is_listed_and_published_by_a_
     assert project.backfill(second).is_success
     assert project.backfill(first).is_success
     assert project.summary(project.run_ids()[0])["published"] == 1
-    assert project.backfill(third).is_success
     assert project.failed() == []
+    assert {state for _, state in project.space.entries().values()} == {"published"}
+
+
+def test_three_runs_over_a_bad_record_leave_the_failures_of_the_last_one(project: Project) -> None:
+    fail_one(project)
+    runs = [project.apply(batch_size=size).run_id for size in (10, 20, 10)]
+    kept = {f"{runs[-1][:8]}__batch_00000{number}" for number in (1, 2)}
+    assert project.partitions() == kept
+    assert set(project.failed()) == kept
+    assert project.command("clean", "--older-than-days", "0").returncode == 0
+    assert [spool.spool_id for spool in project.spools()] == [runs[-1]]
+    project.write_config(mapping={**LINKED, "stock": ""})
+    project.backfill(f"{runs[-1][:8]}__batch_000002")
+    assert project.backfill(f"{runs[-1][:8]}__batch_000001").is_success
     assert {state for _, state in project.space.entries().values()} == {"published"}
 
 

@@ -164,7 +164,7 @@ def list_content_types(
         ],
         parameters,
         paths=_PATHS,
-        at=(scope, "public/content_types" if published else "content_types"),
+        at=f"{scope.path}/{'public/' if published else ''}content_types",
     )
 
 

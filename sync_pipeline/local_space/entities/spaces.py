@@ -126,6 +126,12 @@ def put_space(store: Store, space_id: str, body: Any, version: int | None) -> di
         return read_space(store, space_id)
 
 
+def not_archived(store: Store, space_id: str) -> ApiError:
+    """422 to whoever wants to unarchive a space: none is ever archived here."""
+    read_space(store, space_id)
+    return validation_error([{"name": "notArchived", "details": "The space is not archived"}])
+
+
 def delete_space(store: Store, space_id: str, version: int | None) -> None:
     """Remove a space with all that it holds."""
     with transaction(store.connection):

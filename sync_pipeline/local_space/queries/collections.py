@@ -361,10 +361,10 @@ def _page_link(scope: Scope, query: Query, parameters: Parameters, name: str, po
     path = "entries" if query.kind == "Entry" else "assets"
     if query.is_published:
         path = f"public/{path}"
-    return page_link(scope, path, parameters, name, position)
+    return page_link(f"{scope.path}/{path}", parameters, name, position)
 
 
-def page_link(scope: Scope, path: str, parameters: Parameters, name: str, position: int) -> str:
+def page_link(path: str, parameters: Parameters, name: str, position: int) -> str:
     """The address of the next (`pageNext`) or previous (`pagePrev`) page."""
     token = base64.urlsafe_b64encode(str(position).encode()).decode()
     kept = [
@@ -372,6 +372,4 @@ def page_link(scope: Scope, path: str, parameters: Parameters, name: str, positi
         for key, value in parameters
         if key not in ("pageNext", "pagePrev", "cursor", "access_token")
     ]
-    return f"/spaces/{scope.space_id}/environments/{scope.environment_id}/{path}?" + urlencode(
-        [*kept, (name, token)]
-    )
+    return f"{path}?{urlencode([*kept, (name, token)])}"

@@ -19,7 +19,6 @@ from sync_pipeline.local_space.queries.collections import (
 )
 from sync_pipeline.local_space.queries.paths import unknown_path
 from sync_pipeline.local_space.store.sql_functions import words_of
-from sync_pipeline.local_space.store.store import Scope
 
 _ABSENT = object()
 _WITHOUT_EFFECT = frozenset({"access_token", "include", "locale", "select"})
@@ -49,7 +48,8 @@ def page(
     *,
     default_limit: int = DEFAULT_LIMIT,
     paths: Collection[str] | None = None,
-    at: tuple[Scope, str] | None = None,
+    at: str = "",
+    is_cursor: bool = False,
 ) -> dict[str, Any]:
     """The part of `items` that was asked for: `skip`, `limit`, `order`, filters, cursors.
 
@@ -59,12 +59,13 @@ def page(
         default_limit: Items of a page where the client names no number.
         paths: By which clients may filter and order; None: what they ask beyond `sys` and `name`
             is ignored.
-        at: The environment, and the path below it, of a collection that knows `cursor=true`.
+        at: The path of a collection that knows `cursor=true`.
+        is_cursor: It knows nothing else.
 
     Raises:
         ApiError: 400 `InvalidQuery` for a number, a token or (with `paths`) a path that is none.
     """
-    asked = _Request(default_limit)
+    asked = _Request(default_limit, is_cursor=is_cursor)
     chosen = list(items)
     for name, value in parameters:
         if _read_parameter(asked, name, value) or name in _WITHOUT_EFFECT:
@@ -79,8 +80,8 @@ def page(
         if paths is not None and path not in paths:
             raise unknown_path(path)
         chosen.sort(key=_sort_key(path), reverse=part.startswith("-"))
-    if asked.is_cursor and at is not None:
-        return _cursor_page(chosen, asked, parameters, *at)
+    if asked.is_cursor and at:
+        return _cursor_page(chosen, asked, parameters, at)
     return {
         "sys": {"type": "Array"},
         "total": len(chosen),
@@ -110,7 +111,7 @@ def _read_parameter(asked: _Request, name: str, value: str) -> bool:
 
 
 def _cursor_page(
-    items: list[dict[str, Any]], asked: _Request, parameters: Parameters, scope: Scope, path: str
+    items: list[dict[str, Any]], asked: _Request, parameters: Parameters, path: str
 ) -> dict[str, Any]:
     direction, position = asked.position or ("pageNext", 0)
     if direction == "pagePrev":
@@ -119,9 +120,9 @@ def _cursor_page(
         start, end = position, position + asked.limit
     pages: dict[str, str] = {}
     if asked.limit and end < len(items):
-        pages["next"] = page_link(scope, path, parameters, "pageNext", end)
+        pages["next"] = page_link(path, parameters, "pageNext", end)
     if asked.limit and start > 0:
-        pages["prev"] = page_link(scope, path, parameters, "pagePrev", start)
+        pages["prev"] = page_link(path, parameters, "pagePrev", start)
     return {
         "sys": {"type": "Array"},
         "limit": asked.limit,

@@ -9,6 +9,7 @@ from sync_pipeline.local_space.entities import spaces
 from sync_pipeline.local_space.queries.paging import page
 from sync_pipeline.local_space.request import Answer, Request, no_content, ok, saved
 from sync_pipeline.local_space.server.environment_routes import answer_environment, answer_uploads
+from sync_pipeline.local_space.server.organization_routes import answer_organization
 from sync_pipeline.local_space.store.store import DEFAULT_ENVIRONMENT, Store
 
 Rest = Sequence[str]
@@ -33,21 +34,7 @@ def answer(store: Store, request: Request) -> Answer:
             return ok(spaces.list_organizations(request.parameters))
         case (_, ["organizations", organization_id, *rest]):
             spaces.check_organization(organization_id)
-            return _organization(store, request, rest)
-        case _:
-            raise unknown_route()
-
-
-def _organization(store: Store, request: Request, rest: Rest) -> Answer:
-    match (request.method, rest):
-        case ("GET", []):
-            return ok(spaces.render_organization())
-        case ("GET", ["spaces"]):
-            return ok(spaces.list_spaces(store, request.parameters))
-        case ("GET", ["users"]):
-            return ok(spaces.list_users(request.parameters))
-        case ("GET", ["users", user_id]):
-            return ok(spaces.read_user(user_id))
+            return answer_organization(store, request, rest)
         case _:
             raise unknown_route()
 
@@ -62,6 +49,8 @@ def _spaces(store: Store, request: Request, rest: Rest) -> Answer:
             return ok(spaces.read_space(store, space_id))
         case ("PUT", [space_id]):
             return ok(spaces.put_space(store, space_id, request.json(), request.version))
+        case ("POST", [space_id, "unarchive"]):
+            raise spaces.not_archived(store, space_id)
         case ("DELETE", [space_id]):
             spaces.delete_space(store, space_id, request.version)
             return no_content()

@@ -16,12 +16,20 @@ from pathlib import Path
 
 from sync_pipeline.errors import AccessError
 
+_TAXONOMY_TABLE = """
+CREATE TABLE IF NOT EXISTS taxonomy (
+  position INTEGER PRIMARY KEY, type TEXT NOT NULL,  -- TaxonomyConcept or TaxonomyConceptScheme
+  id TEXT NOT NULL, body TEXT NOT NULL, version INTEGER NOT NULL,
+  created_at TEXT NOT NULL, updated_at TEXT NOT NULL, UNIQUE (type, id)
+)"""
+
 #: Raised when the tables change, with the step that brings older files along; a newer file is
 #: refused rather than misread.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 #: Version -> what makes it of the one before.
 _UPGRADES = {
     2: "ALTER TABLE uploads ADD COLUMN environment TEXT; ALTER TABLE uploads ADD COLUMN image TEXT",
+    3: _TAXONOMY_TABLE,
 }
 
 #: Columns of an entry or asset, in the order of `records.Record`.
@@ -104,6 +112,7 @@ CREATE TABLE IF NOT EXISTS bulk_actions (
   UNIQUE (env, id)
 );
 CREATE INDEX IF NOT EXISTS bulk_actions_by_status ON bulk_actions (status, due);
+{_TAXONOMY_TABLE};
 {_RECORD_TABLE.format(table="entries")}
 """
 

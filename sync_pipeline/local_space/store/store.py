@@ -159,6 +159,11 @@ class Scope:
         """Activated content types and locales."""
         return self.store.model(self.env)
 
+    @property
+    def path(self) -> str:
+        """Where its resources lie."""
+        return f"/spaces/{self.space_id}/environments/{self.environment_id}"
+
     def links(self) -> dict[str, Any]:
         """The `space` and `environment` links of every `sys`."""
         return {

@@ -34,9 +34,10 @@ _TAKEN_NAMES = frozenset({"row", "var", "config", "cute", "skip", "limit", "curs
 
 _ONLY_RESTAPI = (
     "end_point", "http_method", "headers", "query_parameters", "form_url_encoded_content",
-    "json_body", "continuation_token_header", "results_format", "results_secret",
-    "results_json_path", "results_total_pages_path", "auth", "csv", "requests_per_second",
-    "max_response_bytes", "cache_hours", "partial_errors",
+    "json_body", "continuation_token_header", "results_format", "results_encoding",
+    "results_secret", "results_json_path", "results_total_pages_path", "auth", "csv",
+    "requests_per_second", "max_seconds", "max_response_bytes", "cache_hours",
+    "partial_errors",
 )  # fmt: skip
 _ONLY_DATABASE = ("provider", "connection_string", "query")
 

@@ -228,6 +228,10 @@ class SampleTest(FrozenModel):
     """`{"name.en": value}`; fields not named are not compared."""
 
 
+#: What `maxSeconds` is at least, if it is not stated.
+DEFAULT_MAX_SECONDS = 300.0
+
+
 class SyncConfig(FileOptions):
     """One sync: where records come from, how they map, where and when they go."""
 
@@ -293,6 +297,9 @@ class SyncConfig(FileOptions):
     """How to read CSV."""
     timeout_s: float = Field(default=60, gt=0)
     """Seconds, of connecting and of waiting for the next bytes."""
+    max_seconds: float | None = Field(default=None, gt=0)
+    """Seconds that one request may wait in all, redirects included; 300 by default, or five times
+    `timeoutS` if that is more. Each KiB of the answer's body buys a second more."""
     retries: int = Field(default=5, ge=0, le=20)
     """Further attempts after a connection error, 429 or 5xx."""
     requests_per_second: float | None = Field(default=None, gt=0)
@@ -319,6 +326,11 @@ class SyncConfig(FileOptions):
     """Where entries are written."""
     tests: tuple[SampleTest, ...] = ()
     """Sample rows for `sync-pipeline check --online`."""
+
+    @property
+    def whole_request_s(self) -> float:
+        """What `max_seconds` is, or means by default."""
+        return self.max_seconds or max(DEFAULT_MAX_SECONDS, 5 * self.timeout_s)
 
     @property
     def key_field_id(self) -> str:

@@ -33,12 +33,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests_cache.backends.filesystem import FileDict
 from requests_cache.models.response import CachedResponse
 
 from sync_pipeline.config.model import ApiKeyAuth, OAuth2Auth, SyncConfig
+from sync_pipeline.deadline import BoundedAdapter
 from sync_pipeline.errors import SourceDataError, SourceError
 from sync_pipeline.model import utc_now
 from sync_pipeline.private_files import make_private_folder
@@ -110,7 +110,7 @@ def forget_answer(response: requests.Response) -> None:
         adapter.forget(response.request)
 
 
-class CachingAdapter(HTTPAdapter):
+class CachingAdapter(BoundedAdapter):
     """Transport with a cache in front; any number of them, in any process, may share a directory.
 
     Args:

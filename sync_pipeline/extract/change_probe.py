@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +33,23 @@ MAX_DOCUMENT_BYTES = 16 * 1024**2
 #: A sensor's tick comes again soon, and Dagster ends an evaluation after a minute.
 RETRIES = 2
 TIMEOUT_S = 15.0
+LEAST_BYTES_PER_S = 1024.0**2
 
 
-def probe_change(config: SyncConfig, sensor: Sensor, *, variables: Mapping[str, str]) -> str:
+def probe_change(
+    config: SyncConfig,
+    sensor: Sensor,
+    *,
+    variables: Mapping[str, str],
+    monotonic: Callable[[], float] = time.monotonic,
+) -> str:
     """Ask the URL that the sensor watches for the state of its source.
 
     Args:
         config: The sync; its `auth` is used where the URL has the scheme and host of `endPoint`.
         sensor: The URL, its headers, and the path of the value to watch, if any.
         variables: Environment variables that templates may read as `config.NAME`.
+        monotonic: Seconds of a clock that never goes back.
 
     Returns:
         A text that differs when the source has changed: the value as JSON, or ETag and
@@ -70,8 +79,14 @@ def probe_change(config: SyncConfig, sensor: Sensor, *, variables: Mapping[str, 
             where=str(config.path or config.key),
             authenticator=auth,
             redactor=redactor,
-            limits=HttpLimits(min(config.timeout_s, TIMEOUT_S), MAX_DOCUMENT_BYTES),
+            limits=HttpLimits(
+                min(config.timeout_s, TIMEOUT_S),
+                min(config.whole_request_s, TIMEOUT_S),
+                LEAST_BYTES_PER_S,
+                MAX_DOCUMENT_BYTES,
+            ),
             retry=RetryPolicy(retries=RETRIES),
+            monotonic=monotonic,
         )
 
     def open_token_auth(credentials: ClientCredentials) -> Authenticator:

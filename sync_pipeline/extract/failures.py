@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import requests
 import urllib3
 
+from sync_pipeline.deadline import TookTooLongError
 from sync_pipeline.errors import SourceDataError
 from sync_pipeline.extract.formats.encoding import decode_beginning
 from sync_pipeline.extract.formats.json_beginning import load_beginning
@@ -76,6 +77,8 @@ def describe_failure(err: BaseException, timeout_s: float) -> str:
             return "the source closed the connection"
         if isinstance(cause, urllib3.exceptions.ConnectTimeoutError | requests.ConnectTimeout):
             return f"no connection within {timeout_s:g} s (timeoutS)"
+        if isinstance(cause, TookTooLongError):
+            return f"{cause} (maxSeconds)"
         if isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError | requests.Timeout):
             return f"no answer within {timeout_s:g} s (timeoutS)"
         if isinstance(cause, urllib3.exceptions.IncompleteRead):

@@ -20,6 +20,7 @@ from typing import TypeVar
 import requests
 import urllib3
 
+from sync_pipeline.deadline import LEAST_BYTES_PER_S, TimeBudget
 from sync_pipeline.errors import ConfigError, SourceDataError, SourceError
 from sync_pipeline.extract.auth import Authenticator, NoAuth, with_query
 from sync_pipeline.extract.bodies import Answer, BodyStream, too_long
@@ -69,6 +70,10 @@ class HttpLimits:
 
     #: Of connecting, and of waiting for the next bytes.
     timeout_s: float = 60
+    #: Of waiting for an answer in all, redirects included; its body buys further time.
+    max_s: float = 300
+    #: A body that comes slower uses the time up.
+    least_bytes_per_s: float = LEAST_BYTES_PER_S
     #: On the wire and unpacked.
     max_response_bytes: int = 8 * 1024**3
 
@@ -236,9 +241,13 @@ class SourceHttp:
         session = self._sessions.get()
         hop, is_home = request, True
         started = self._monotonic()
+        limits = self._limits
+        budget = TimeBudget(
+            limits.max_s, least_bytes_per_s=limits.least_bytes_per_s, clock=self._monotonic
+        )
         for _ in range(MOST_REDIRECTS + 1):
             is_home = is_home and is_same_origin(session, home, hop.url)
-            response = self._send_once(session, hop, is_home=is_home)
+            response = self._send_once(session, hop, budget, is_home=is_home)
             target = self._redirect_target(request, response)
             if target is None:
                 return response, started
@@ -251,7 +260,12 @@ class SourceHttp:
         )
 
     def _send_once(
-        self, session: requests.Session, request: HttpRequest, *, is_home: bool
+        self,
+        session: requests.Session,
+        request: HttpRequest,
+        budget: TimeBudget,
+        *,
+        is_home: bool,
     ) -> requests.Response:
         headers, url = dict(request.headers), request.url
         if is_home:
@@ -272,14 +286,15 @@ class SourceHttp:
             self.before_request()
         started = self._monotonic()
         try:
-            return session.request(
-                request.method,
-                url,
-                headers={key: value.encode("utf-8") for key, value in headers.items()},
-                data=request.body,
-                stream=True,
-                timeout=self._limits.timeout_s,
-            )
+            with budget:
+                return session.request(
+                    request.method,
+                    url,
+                    headers={key: value.encode("utf-8") for key, value in headers.items()},
+                    data=request.body,
+                    stream=True,
+                    timeout=self._limits.timeout_s,
+                )
         except requests.RequestException as err:
             name = self.name(request)
             failure = self._failure(err, name)

@@ -14,13 +14,15 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import requests
 
 from sync_pipeline.config.model import MappingRule, SyncConfig
+from sync_pipeline.deadline import TimeBudget
 from sync_pipeline.errors import SourceDataError, SourceError, UsageError
 from sync_pipeline.extract.failures import describe_failure, explain_status
 from sync_pipeline.extract.formats import TextMemory, load_document, read_records
@@ -53,6 +55,8 @@ MAX_REQUESTS: Final = 8
 #: Bytes that are read of an answer, and records that are looked at.
 MAX_BYTES: Final = 2 * 1024 * 1024
 _MAX_ROWS: Final = 500
+#: That a request may wait in all; what it brings buys some more.
+MAX_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ def probe(
     timeout_s: float = 30,
     max_requests: int = MAX_REQUESTS,
     max_bytes: int = MAX_BYTES,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> ProbeResult:
     """Ask a source for its first records and find out how to read the rest.
 
@@ -96,6 +101,7 @@ def probe(
         timeout_s: Of connecting, and of waiting for the next bytes.
         max_requests: All requests together.
         max_bytes: Of each answer; what is beyond is not read.
+        monotonic: Seconds of a clock that never goes back.
 
     Raises:
         UsageError: The URL is none.
@@ -107,7 +113,7 @@ def probe(
     own = session is None
     session = session or SourceSession()
     redactor = Redactor(text for name, text in (headers or {}).items() if is_secret_name(name))
-    prober = _Prober(session, dict(headers or {}), timeout_s, max_requests, max_bytes)
+    prober = _Prober(session, dict(headers or {}), timeout_s, max_requests, max_bytes, monotonic)
     try:
         return prober.run(url)
     except SourceError as err:  # it may quote the source, and the source what it was sent
@@ -133,6 +139,7 @@ class _Prober:
     timeout_s: float
     max_requests: int
     max_bytes: int
+    monotonic: Callable[[], float]
     made: int = 0
     #: What there is to say about the encoding of the answers.
     said: list[str] = field(default_factory=list)
@@ -179,7 +186,11 @@ class _Prober:
     def _get(self, url: str, further: Mapping[str, str]) -> _Answer:
         self.made += 1
         try:
-            with self._follow(url, {**self.headers, **further}) as response:
+            # Bound as a whole: what drips is no API to sync from.
+            with (
+                TimeBudget(MAX_SECONDS, clock=self.monotonic),
+                self._follow(url, {**self.headers, **further}) as response,
+            ):
                 body = b""
                 for chunk in response.iter_content(64 * 1024):
                     body += chunk

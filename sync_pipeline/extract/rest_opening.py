@@ -71,7 +71,11 @@ def open_rest_source(
             where=where,
             authenticator=auth,
             redactor=redactor,
-            limits=HttpLimits(config.timeout_s, config.max_response_bytes),
+            limits=HttpLimits(
+                config.timeout_s,
+                config.whole_request_s,
+                max_response_bytes=config.max_response_bytes,
+            ),
             retry=RetryPolicy(retries=config.retries),
             requests_per_second=config.requests_per_second,
             is_cached=is_cached,

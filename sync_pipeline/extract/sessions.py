@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import requests
 
+from sync_pipeline.deadline import BoundedAdapter
+
 #: Headers that may follow a redirect, or a next link, to another host; all others may carry a
 #: secret. Proxy-Authorization is set per hop by requests and is meant for the proxy.
 SAFE_HEADERS = frozenset(
@@ -37,6 +39,8 @@ class SourceSession(requests.Session):
         super().__init__()
         # Without an `auth` of its own, requests overwrites Authorization from ~/.netrc.
         self.auth = _send_as_is
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, BoundedAdapter())
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
         """None, always: see `redirects`, which also knows what may go to another host."""

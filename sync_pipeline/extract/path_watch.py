@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.errors import SourceDataError
 from sync_pipeline.extract.declared import (
     HAS_MORE,
@@ -19,6 +20,7 @@ from sync_pipeline.extract.declared import (
     TOTAL_PAGES,
     Declared,
 )
+from sync_pipeline.extract.formats.json_path import compile_steps
 from sync_pipeline.extract.paging import PagingState, Step
 
 
@@ -28,18 +30,27 @@ class PathWatch:
     Args:
         kept: What `to_json` gave, of an extraction that goes on.
         warn: Told of a place that no answer had.
-        is_patient: Wait for the end of the run: of many small requests, each may be a single page.
+        redact: Takes secrets out of a text: what is kept gets to the disk.
+        config: Of an enumeration only the end of the run tells, for each request may be a single
+            page; its resultsJsonPath may be one that is allowed to lead nowhere.
     """
 
     def __init__(
-        self, kept: Mapping[str, Any], warn: Callable[[str], None], *, is_patient: bool
+        self,
+        kept: Mapping[str, Any],
+        *,
+        warn: Callable[[str], None],
+        redact: Callable[[str], str],
+        config: SyncConfig,
     ) -> None:
         self._seen = frozenset(kept.get("seen", ()))
         self._told = frozenset(kept.get("told", ()))
         #: Of places that no answer had: how the first one looked that had not.
         self._missed = dict(kept.get("missed", {}))
         self._warn = warn
-        self._is_patient = is_patient
+        self._redact = redact
+        self._is_patient = bool(config.enumerate_for_content_types)
+        self._config = config
 
     def to_json(self) -> dict[str, Any]:
         """Of bounded size, for a checkpoint."""
@@ -79,12 +90,22 @@ class PathWatch:
             elif received and key in (TOTAL, TOTAL_PAGES):
                 raise SourceDataError(f"{missing.text}. Correct it, or take it out")
             elif received and not _is_excused(key, state, received, declared, step):
-                self._missed.setdefault(key, f"{name}: {missing.text}")
+                self._missed.setdefault(key, self._redact(f"{name}: {missing.text}"))
         if not self._is_patient:
-            self.tell()
+            self._tell()
 
-    def tell(self) -> None:
-        """Warn of the places that no answer had; once."""
+    def end(self, records: int) -> None:
+        """Warn of the places that no answer had, now that so many records have come."""
+        self._tell()
+        path = self._config.results_json_path
+        if not records and compile_steps(path) is None:
+            # A filter may leave nothing, so that no answer by itself is an error.
+            self._warn(
+                f"{self._config.path or self._config.key}: nothing at resultsJsonPath {path!r} in "
+                f"any answer. If the source has records, correct it"
+            )
+
+    def _tell(self) -> None:
         for key in sorted(self._missed.keys() - self._told):
             text = self._missed[key]
             self._warn(f"{text}{'' if text.endswith('?') else '.'} {_advice(key)}")
@@ -101,14 +122,14 @@ def _is_excused(
     key: str, state: PagingState, received: int, declared: Declared, step: Step
 ) -> bool:
     """Whether another fact says that the records end with this answer."""
-    if declared.has_more is False or _is_complete(state, received, declared):
+    if step.is_repeat or declared.has_more is False or _is_complete(state, received, declared):
         return True
     if key != HAS_MORE:
         return False
     if POINTERS & (declared.seen | declared.missing.keys()):
         return declared.token is None and bool(POINTERS & declared.seen)
-    # By a count: the end, or an answer after which an empty one makes sure.
-    return state.pages == 0 and (step.next is None or step.next.is_confirming)
+    # By a count an end is always read: only a page that more records follow should have had it.
+    return state.pages == 0
 
 
 def _is_complete(state: PagingState, received: int, declared: Declared) -> bool:

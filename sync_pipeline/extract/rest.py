@@ -144,7 +144,7 @@ class RestSource:
                     is_enough = self._is_enough(position.records)
                     is_last = is_enough or (part.paging is None and not has_following)
                     if is_last:
-                        self._watch.tell()
+                        self._watch.end(position.records)
                     now = self._count_requests()
                     yield Page(
                         number=position.pages,
@@ -353,8 +353,9 @@ class RestSource:
         return replace(step, next=replace(step.next, token=token))
 
     def _open_watch(self, position: Position) -> PathWatch:
-        is_patient = bool(self._config.enumerate_for_content_types)
-        return PathWatch(position.watched, self._warn, is_patient=is_patient)
+        return PathWatch(
+            position.watched, warn=self._warn, redact=self._http.redact, config=self._config
+        )
 
     def _warn(self, text: str) -> None:
         self._tell(self._http.redact(text))

@@ -221,6 +221,9 @@ QUIET = {
         {**COUNTED, "hasMorePath": "more"},
         5,
     ),
+    "a count, one full page, and a flag that is left out when false": (
+        facts(), {**COUNTED, "hasMorePath": "more"}, 3,
+    ),
     "a count, one short page, and a flag that is left out when false": (
         facts(), {**COUNTED, "hasMorePath": "more"}, 2,
     ),
@@ -256,6 +259,12 @@ def test_a_header_that_was_there_or_says_nothing_of_a_next_page_is_no_warning(bl
 @pytest.mark.parametrize("style", ["cursor", "next_url", "link_header", "continuation_header"])
 def test_an_answer_without_content_is_an_end_without_warning(style):
     assert read(lambda _r: Reply(status=204), pagination_of(style, ("hasMore",))) == ([], [])
+
+
+def test_a_page_that_only_repeats_the_one_before_it_tells_nothing():
+    """So answer servers that ignore the offset."""
+    block = {"skipKey": "offset", "limitKey": "limit", "limitMax": 10, "hasMorePath": "more"}
+    assert read(lambda _r: Reply({"items": ROWS}), block) == (ROWS, [])
 
 
 # ---------------------------------------------------------------- what is an error
@@ -316,6 +325,16 @@ def test_a_cursor_that_moved_while_paging_is_an_error(instead):
 def test_a_declared_total_that_is_not_there_is_an_error_in_answers_of_every_size(key):
     with pytest.raises(SourceDataError, match=r"nothing at 'total'.*did you mean 'Total'"):
         read(paged(facts(Total=6)), {**COUNTED, key: "total"})
+
+
+@pytest.mark.parametrize("block", [None, cursor("next")], ids=["one answer", "pages"])
+@pytest.mark.parametrize("path", ["$..rows[*]", "items[?(@.id == 99)]", "rows[0:2]"])
+def test_a_path_of_the_records_that_may_lead_nowhere_and_did_is_a_warning(block, path):
+    records, told = read(paged(facts(next=None)), block, resultsJsonPath=path)
+    assert records == []
+    (text,) = told
+    assert text.startswith(f"configs/things.yaml: nothing at resultsJsonPath {path!r} in any ")
+    assert read(paged(facts(next=None)), block, resultsJsonPath="$..items[*]") == (ROWS[:3], [])
 
 
 # ---------------------------------------------------------------- over requests and runs
@@ -386,14 +405,20 @@ def test_a_checkpoint_of_an_older_version_is_gone_on_with():
         assert fetch_all(config, resume_from=kept) == ROWS[3:]
 
 
-def test_a_key_of_the_source_that_is_a_secret_is_not_shown():
+def test_a_key_of_the_source_that_is_a_secret_is_neither_shown_nor_kept():
     told = []
     with serve(paged(facts(**{"tok3n-of-ours": 1}))) as api:
         config = config_of(
             api.url,
             pagination=cursor("next"),
             auth={"type": "bearer", "token": "{{ config.SYNC_T }}"},
+            enumerateForContentTypes=ENUMERATED,
         )
-        fetch_all(config, warn=told.append, variables={"SYNC_T": "tok3n-of-ours"})
+        options = {"variables": {"SYNC_T": "tok3n-of-ours"}, "lookup": Countries()}
+        with opened(config, warn=told.append, **options) as source:
+            pages = list(source.fetch_pages())
     assert len(told) == 1
     assert "keys items, ***" in told[0]
+    kept = json.dumps([page.checkpoint for page in pages])
+    assert "keys items, ***" in kept
+    assert "tok3n" not in kept

@@ -11,6 +11,7 @@ from sync_pipeline.load.ownership import (
     EVERYTHING,
     Share,
     confirm_share,
+    is_covered,
     item_to_publish,
     keep_untouched,
     locales_left,
@@ -70,15 +71,15 @@ class Decider:
         was empty as far as the mapped fields tell.
         """
         is_unchanged = isinstance(step, Unchanged)
-        is_covered = noted.covers(existing.version, is_unchanged=is_unchanged)
-        is_doubted = is_unchanged and noted.unverified if is_covered else noted.digests
+        is_ours = is_covered(noted, existing, is_unchanged=is_unchanged)
+        is_doubted = is_unchanged and noted.unverified if is_ours else noted.digests
         if not is_doubted or existing.locale_states is None or self.writer.owns_everything:
             return existing, step, noted
         problem, found = self.writer.read_back(existing.id)
         if problem or found is None:
             return existing, step, noted  # the write, or the next run, will tell
         step = plan(slot.desired, found, self.writer.target)
-        if is_covered and found.version == existing.version:
+        if is_ours and found.version == existing.version:
             return found, step, noted
         return found, step, keep_untouched(noted, found)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sync_pipeline.load.diff import is_blank
+from sync_pipeline.load.diff import Change, is_blank
 from sync_pipeline.load.plan import ExistingEntry
-from sync_pipeline.model import TargetModel
+from sync_pipeline.model import EntryFields, TargetModel
 
 #: Everything of `sys` that a plan looks at; `select` takes 100 paths, a content type has 50 fields.
 SELECTED_SYS = (
@@ -83,6 +84,44 @@ def find_untouched(digests: Mapping[str, str], now: Mapping[str, str]) -> frozen
     return frozenset(
         locale for locale, digest in digests.items() if digest == now.get(locale, EMPTY_DIGEST)
     )
+
+
+def digest_fields(fields: EntryFields) -> str:
+    """A digest of mapped fields in all their locales; the same for what the space takes as equal.
+
+    Dates aside: they count by their text.
+    """
+    held = {
+        name: kept
+        for name, values in fields.items()
+        if (kept := {c: _plain(value) for c, value in values.items() if not is_blank(value)})
+    }
+    return _digest(held)
+
+
+def digest_intended(before: ExistingEntry | None, changes: Iterable[Change]) -> str:
+    """The digest of the mapped fields as a write leaves them.
+
+    Args:
+        before: The entry that the write was planned for, None for a new one.
+        changes: What it changes.
+    """
+    fields = {} if before is None else {name: {**v} for name, v in before.fields.items()}
+    for change in changes:
+        fields.setdefault(change.field, {})[change.locale] = change.after
+    return digest_fields(fields)
+
+
+def _plain(value: Any) -> Any:
+    """A value in which equal numbers are written alike: the space answers 7 for 7.0."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):
+            return float(value)
+    return value
 
 
 def _digest(values: Mapping[str, Any]) -> str:

@@ -33,7 +33,9 @@ from sync_pipeline.private_files import create_private, make_private_folder
 _BUSY_TIMEOUT_S = 60.0
 #: SQLite's smallest limit on bound values over its versions is 999.
 _IN_CHUNK = 500
-_COLUMNS = "entry_id, base_version, version, wanted, confirmed, locales"
+_COLUMNS = "entry_id, base_version, version, wanted, confirmed, locales, intended"
+#: Columns that files of earlier versions lack.
+_LATER_COLUMNS = ("locales", "intended")
 #: In place of a digest: see `PendingPublish.unverified`.
 _UNVERIFIED = "?"
 _SCHEMA = """
@@ -47,7 +49,8 @@ CREATE TABLE IF NOT EXISTS pending (
   version INTEGER NOT NULL,
   wanted INTEGER NOT NULL,
   confirmed INTEGER NOT NULL,
-  locales TEXT  -- JSON: {locale: digest of what we left in it, "" or "?"}; NULL: whole entry
+  locales TEXT, -- JSON: {locale: digest of what we left in it, "" or "?"}; NULL: whole entry
+  intended TEXT -- digest of the mapped fields as the write was to leave them; NULL: not known
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS applied (
   key_hash INTEGER PRIMARY KEY,
@@ -78,13 +81,17 @@ class PendingPublish:
     #: Of a confirmed write: what it left in them, `{locale: digest}`. A locale that still holds
     #: that was touched by nobody, whatever version the entry has by now.
     digests: Mapping[str, str] = field(default_factory=dict)
+    #: Of a write that is not confirmed: digest of the mapped fields as it was to leave them. An
+    #: entry at `version` that holds just that is ours, whatever is desired by now. "": not known.
+    intended: str = ""
 
     def covers(self, version: int, *, is_unchanged: bool) -> bool:
         """Whether an entry at that version holds nothing but our own writes since its publish.
 
         Args:
             version: Its present version.
-            is_unchanged: It holds what we want to write, which tells whose an unconfirmed one is.
+            is_unchanged: It holds what we want to write, or wanted then, which tells whose an
+                unconfirmed one is.
         """
         if version == self.base_version:
             return True
@@ -120,7 +127,7 @@ class Ledger:
             # costs a look at the entry, not a wrong write.
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.executescript(_SCHEMA)
-            _add_missing_column(self._connection)
+            _add_missing_columns(self._connection)
         except sqlite3.Error as err:
             self._connection.close()
             raise SpoolError(
@@ -186,7 +193,7 @@ class Ledger:
             return
         with self._transaction() as connection:
             connection.executemany(
-                f"INSERT OR REPLACE INTO pending ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", rows
+                f"INSERT OR REPLACE INTO pending ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
             )
 
     def pending(self, entry_ids: Collection[str]) -> dict[str, PendingPublish]:
@@ -244,18 +251,19 @@ def open_ledger(path: Path) -> Ledger:
     return Ledger(path)
 
 
-def _add_missing_column(connection: sqlite3.Connection) -> None:
-    """Bring a file of an earlier version up to date; its notes are about whole entries."""
-    if _has_locales(connection):
+def _add_missing_columns(connection: sqlite3.Connection) -> None:
+    """Bring a file of an earlier version up to date; its notes say less."""
+    if not _missing_columns(connection):
         return
     connection.execute("BEGIN IMMEDIATE")  # another process may be about to do the same
-    if not _has_locales(connection):
-        connection.execute("ALTER TABLE pending ADD COLUMN locales TEXT")
+    for name in _missing_columns(connection):
+        connection.execute(f"ALTER TABLE pending ADD COLUMN {name} TEXT")
     connection.execute("COMMIT")
 
 
-def _has_locales(connection: sqlite3.Connection) -> bool:
-    return any(row[1] == "locales" for row in connection.execute("PRAGMA table_info(pending)"))
+def _missing_columns(connection: sqlite3.Connection) -> list[str]:
+    known = {row[1] for row in connection.execute("PRAGMA table_info(pending)")}
+    return [name for name in _LATER_COLUMNS if name not in known]
 
 
 def _pending_row(item: PendingPublish) -> tuple[Any, ...]:
@@ -270,11 +278,12 @@ def _pending_row(item: PendingPublish) -> tuple[Any, ...]:
         int(item.is_wanted),
         int(item.is_confirmed),
         None if item.locales is None else json.dumps(texts),
+        item.intended or None,
     )
 
 
 def _read_pending(row: tuple[Any, ...]) -> PendingPublish:
-    entry_id, base_version, version, wanted, confirmed, text = row
+    entry_id, base_version, version, wanted, confirmed, text, intended = row
     texts: dict[str, str] | None = None if text is None else json.loads(text)
     return PendingPublish(
         entry_id,
@@ -285,6 +294,7 @@ def _read_pending(row: tuple[Any, ...]) -> PendingPublish:
         None if texts is None else frozenset(texts),
         frozenset(code for code, known in (texts or {}).items() if known == _UNVERIFIED),
         {code: known for code, known in (texts or {}).items() if known not in ("", _UNVERIFIED)},
+        intended or "",
     )
 
 

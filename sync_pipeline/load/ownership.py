@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from sync_pipeline.load.entry_body import EMPTY_DIGEST, find_untouched
+from sync_pipeline.load.entry_body import EMPTY_DIGEST, digest_fields, find_untouched
 from sync_pipeline.load.ledger import PendingPublish
 from sync_pipeline.load.plan import ExistingEntry, derive_entry_id
 from sync_pipeline.load.publish_item import PublishItem
@@ -55,12 +55,13 @@ def share_of(
         desired: What the source says.
         target: The content type, from which ids are derived.
         written: Locales that are about to be written.
-        is_unchanged: The entry holds what is desired. Only then an unconfirmed note counts: a run
-            killed before its write leaves a note too, and an editor may have made that version.
+        is_unchanged: The entry holds what is desired. Only then an unconfirmed note counts, or if
+            it holds what was desired when the note was made: a run killed before its write leaves
+            a note too, and an editor may have made that version.
     """
     if existing is None:
         return Share(frozenset(written) or frozenset({target.default_locale}))
-    if noted is not None and not noted.covers(existing.version, is_unchanged=is_unchanged):
+    if noted is not None and not is_covered(noted, existing, is_unchanged=is_unchanged):
         noted = None
     # Nobody but this sync chooses such an id, and nobody has touched the entry since.
     is_own = (
@@ -81,6 +82,17 @@ def share_of(
     }
     doubted = noted.unverified & own if noted is not None else frozenset()
     return Share(frozenset(own | out | new), frozenset(new | doubted))
+
+
+def is_covered(noted: PendingPublish, existing: ExistingEntry, *, is_unchanged: bool) -> bool:
+    """Whether a note tells that an entry holds nothing but our own writes since its publish."""
+    is_as_intended = (
+        not is_unchanged
+        and noted.version == existing.version
+        and noted.intended != ""
+        and noted.intended == digest_fields(existing.fields)
+    )
+    return noted.covers(existing.version, is_unchanged=is_unchanged or is_as_intended)
 
 
 def confirm_share(share: Share, entry: ExistingEntry) -> Share:

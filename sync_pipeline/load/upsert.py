@@ -252,7 +252,9 @@ class _Batch:
             ]
         )
         self._ledger.record_pending(
-            self._writer.note(job.plan, job.share) for _, job in jobs if job.share
+            self._writer.note(job.plan, job.share, before=job.existing)
+            for _, job in jobs
+            if job.share
         )
         self._ledger.forget_pending(
             job.plan.entry_id for _, job in jobs if job.noted and not job.share
@@ -314,7 +316,7 @@ class _Batch:
                     else:
                         forget.append(result.entry_id)
             elif item_to_publish(entry, result.share, self._index.target, is_written=True):
-                keep.append(self._writer.note(result.job.plan, result.share, entry))
+                keep.append(self._writer.note(result.job.plan, result.share, written=entry))
             else:
                 forget.append(entry.id)
         self._index.apply_writes(result.entry for result in written if result.entry is not None)

@@ -14,16 +14,23 @@ that a later run finds the entry to be ours.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 from sync_pipeline.load.answer import Answer, describe_error
 from sync_pipeline.load.client import SpaceClient
 from sync_pipeline.load.diff import Change, is_blank
-from sync_pipeline.load.entry_body import read_existing
+from sync_pipeline.load.entry_body import digest_intended, read_existing
 from sync_pipeline.load.fate import is_refusal
 from sync_pipeline.load.ledger import Ledger, PendingPublish
 from sync_pipeline.load.outcome import Action
-from sync_pipeline.load.ownership import EVERYTHING, Share, confirm_share, digests_of, share_of
+from sync_pipeline.load.ownership import (
+    EVERYTHING,
+    Share,
+    confirm_share,
+    digests_of,
+    is_covered,
+    share_of,
+)
 from sync_pipeline.load.plan import Create, ExistingEntry, Patch, Plan, Refused, Unchanged, plan
 from sync_pipeline.load.shapes import entry_of
 from sync_pipeline.model import DeadLetter, DesiredEntry, TargetModel, field_value
@@ -76,6 +83,31 @@ class Written:
         return frozenset(change.locale for change in self.changes)
 
 
+@dataclass(slots=True)
+class _Progress:
+    """How far one write has come."""
+
+    job: WriteJob
+    #: What is to be done next.
+    step: Plan
+    #: The entry as it is, as far as is known.
+    existing: ExistingEntry | None
+    #: What of it may go out afterwards.
+    share: Share
+    #: Notes on this entry, the newest last: any of them may tell that it is ours.
+    notes: list[PendingPublish] = field(default_factory=list)
+    #: What was made of the entry by a write that was carried out, or may have been.
+    sent: Action | None = None
+    changes: tuple[Change, ...] = ()
+    conflicts: int = 0
+    #: Writes whose fate was not known when they were answered.
+    unknown: int = 0
+    last: Answer = field(default_factory=lambda: Answer(0))
+
+    def __post_init__(self) -> None:
+        self.changes = self.job.plan.changes
+
+
 @dataclass(frozen=True, slots=True)
 class Writer:
     """What all writes of a batch have in common."""
@@ -110,13 +142,19 @@ class Writer:
         )
 
     def note(
-        self, step: Create | Patch, share: Share, written: ExistingEntry | None = None
+        self,
+        step: Create | Patch,
+        share: Share,
+        *,
+        before: ExistingEntry | None = None,
+        written: ExistingEntry | None = None,
     ) -> PendingPublish:
         """What the ledger keeps about a write.
 
         Args:
             step: The write.
             share: What of the entry may go out afterwards.
+            before: The entry that the write was planned for, None for a new one.
             written: The entry as the space has answered it; None: nothing is confirmed yet.
         """
         base = step.version if isinstance(step, Patch) else 0
@@ -129,6 +167,7 @@ class Writer:
             locales=share.locales,
             unverified=share.unverified,
             digests={} if written is None else digests_of(written, share),
+            intended="" if written is not None else digest_intended(before, step.changes),
         )
 
     def write(self, job: WriteJob) -> Written:
@@ -138,77 +177,84 @@ class Writer:
             SpaceError: Something concerns the whole run; this entry's fate may be unknown, its
                 note stays.
         """
-        step: Plan = job.plan
-        existing, noted, share = job.existing, job.noted, job.share
-        sent: Action | None = None
-        changes = job.plan.changes
-        conflicts = unknown = 0
-
-        def failed(written: Written) -> Written:
-            # What was sent before, and never read back, may have been done all the same.
-            return replace(written, is_certain=unknown == 0)
-
-        while not isinstance(step, Unchanged):
-            if isinstance(step, Refused):
-                return failed(self._failed(job, step.entry_id, step.error_id, step.reason))
+        at = _Progress(job, job.plan, job.existing, job.share)
+        if job.noted is not None:
+            at.notes.append(job.noted)
+        while not isinstance(at.step, Unchanged):
+            if isinstance(at.step, Refused):
+                return self._failed(at, at.step.error_id, at.step.reason)
+            if at.unknown >= (MAX_REFUSED if is_refusal(at.last.status) else MAX_UNKNOWN):
+                return self._refused(at, at.last)
             try:
-                answer = self._send(step)
+                at.last = self._send(at.step)
             except ValueError:
                 return self._failed(
-                    job,
-                    step.entry_id,
+                    at,
                     "InvalidValue",
                     "A value cannot be written as JSON (not a number, or half of a character).",
                 )
-            if answer.is_ok:
-                sent = sent or ("created" if isinstance(step, Create) else "updated")
-                existing = read_existing(answer.mapping, self.field_ids, is_whole=True)
-                share = confirm_share(share, existing)
-                if not _needs_clearing(job.desired, step, existing):
+            if at.last.is_ok:
+                at.sent = at.sent or _action_of(at.step)
+                at.existing = read_existing(at.last.mapping, self.field_ids, is_whole=True)
+                at.share = confirm_share(at.share, at.existing)
+                if not _needs_clearing(job.desired, at.step, at.existing):
                     break
                 # The content type filled its default into a field that the mapping clears.
-                noted = self.note(step, share, existing)
-            elif answer.is_ambiguous:
-                unknown += 1
-                if unknown >= (MAX_REFUSED if is_refusal(answer.status) else MAX_UNKNOWN):
-                    return failed(self._refused(job, step.entry_id, answer))
-                noted = self.note(step, share) if share else None
-                # If it turns out to have arrived, be it later, the change was ours.
-                sent = sent or ("created" if isinstance(step, Create) else "updated")
-                self.client.back_off(unknown - 1)
-                problem, existing = self.read_back(step.entry_id)
-                if problem:
-                    return failed(self._failed(job, step.entry_id, "EntryIdTaken", problem))
-            elif answer.status == 409 or (answer.status == 404 and isinstance(step, Patch)):
-                conflicts += 1
-                if conflicts >= MAX_CONFLICTS:
-                    return self._failed(
-                        job,
-                        step.entry_id,
-                        answer.error_id,
-                        f"Somebody else keeps changing this entry ({conflicts} conflicts).",
-                        answer.request_id,
-                    )
-                problem, existing = self.read_back(step.entry_id)
-                if problem:
-                    return failed(self._failed(job, step.entry_id, "EntryIdTaken", problem))
-            else:
-                return failed(self._refused(job, step.entry_id, answer))
-            step = plan(job.desired, existing, self.target)
-            share = self.share_of(existing, noted, job.desired, step)
-            if existing is not None:
-                share = confirm_share(share, existing)
-            if isinstance(step, Create | Patch):
-                self._renote(step, share)
-                changes = step.changes if sent is None else changes
+                at.notes.append(self.note(at.step, at.share, written=at.existing))
+            elif failed := self._find_out(at, at.step, at.last):
+                return failed
+            self._plan_again(at)
         return Written(
             job,
-            sent or "unchanged",
-            existing.id if existing else job.plan.entry_id,
-            existing,
-            changes if sent else (),
-            share,
+            at.sent or "unchanged",
+            at.existing.id if at.existing else job.plan.entry_id,
+            at.existing,
+            at.changes if at.sent else (),
+            at.share,
         )
+
+    def _find_out(self, at: _Progress, step: Create | Patch, answer: Answer) -> Written | None:
+        """Read back what the entry holds; how the write has failed, if there is no going on."""
+        if answer.is_ambiguous:
+            at.unknown += 1
+            # If it turns out to have arrived, be it later, the change was ours.
+            at.sent = at.sent or _action_of(step)
+            self.client.back_off(at.unknown - 1)
+        elif answer.status == 409 or (answer.status == 404 and isinstance(step, Patch)):
+            at.conflicts += 1
+            if at.conflicts >= MAX_CONFLICTS:
+                return self._failed(
+                    at,
+                    answer.error_id,
+                    f"Somebody else keeps changing this entry ({at.conflicts} conflicts).",
+                    answer.request_id,
+                )
+        else:
+            return self._refused(at, answer)
+        if at.share:
+            # After a conflict too: whatever stands between us and the space may have sent it twice.
+            at.notes.append(self.note(step, at.share, before=at.existing))
+        problem, at.existing = self.read_back(step.entry_id)
+        return self._failed(at, "EntryIdTaken", problem) if problem else None
+
+    def _plan_again(self, at: _Progress) -> None:
+        """Decide anew, from what the entry holds now."""
+        desired, existing = at.job.desired, at.existing
+        at.step = plan(desired, existing, self.target)
+        is_unchanged = isinstance(at.step, Unchanged)
+        noted = None
+        if existing is not None:
+            newest_first = reversed(at.notes)
+            noted = next(
+                (n for n in newest_first if is_covered(n, existing, is_unchanged=is_unchanged)),
+                None,
+            )
+        at.share = self.share_of(existing, noted, desired, at.step)
+        if existing is not None:
+            at.share = confirm_share(at.share, existing)
+        if isinstance(at.step, Create | Patch):
+            self._renote(at.step, at.share, existing)
+            at.changes = at.step.changes if at.sent is None else at.changes
 
     def _send(self, step: Create | Patch) -> Answer:
         path = f"/entries/{step.entry_id}"
@@ -245,38 +291,44 @@ class Writer:
             return problem, None
         return "", read_existing(answer.mapping, self.field_ids, is_whole=True)
 
-    def _renote(self, step: Create | Patch, share: Share) -> None:
+    def _renote(self, step: Create | Patch, share: Share, before: ExistingEntry | None) -> None:
         """Note the next attempt, whose version is another than the one noted before."""
         if share:
-            self.ledger.record_pending([self.note(step, share)])
+            self.ledger.record_pending([self.note(step, share, before=before)])
         else:
             self.ledger.forget_pending([step.entry_id])
 
-    def _refused(self, job: WriteJob, entry_id: str, answer: Answer) -> Written:
+    def _refused(self, at: _Progress, answer: Answer) -> Written:
         problems = answer.problems
         return self._failed(
-            job,
-            entry_id,
+            at,
             answer.error_id,
             describe_error(answer),
             answer.request_id,
-            field=problems[0].field if problems else "",
+            field_name=problems[0].field if problems else "",
         )
 
     def _failed(
         self,
-        job: WriteJob,
-        entry_id: str,
+        at: _Progress,
         error_id: str,
         message: str,
         request_id: str = "",
         *,
-        field: str = "",
+        field_name: str = "",
     ) -> Written:
+        desired, step = at.job.desired, at.step
         letter = DeadLetter(
-            job.desired.ordinal, job.desired.key, "load", field, error_id, message, request_id
+            desired.ordinal, desired.key, "load", field_name, error_id, message, request_id
         )
-        return Written(job, "failed", entry_id, dead_letter=letter)
+        # What was sent and is of unknown fate may have been done, or be done yet.
+        return Written(
+            at.job, "failed", step.entry_id, dead_letter=letter, is_certain=at.unknown == 0
+        )
+
+
+def _action_of(step: Create | Patch) -> Action:
+    return "created" if isinstance(step, Create) else "updated"
 
 
 def _needs_clearing(desired: DesiredEntry, step: Create | Patch, existing: ExistingEntry) -> bool:

@@ -61,20 +61,23 @@ def test_a_note_keeps_its_locales_and_what_they_hold(ledger: Ledger) -> None:
     )
     nothing = PendingPublish("c", 4, 5, locales=frozenset())
     whole = PendingPublish("d", 4, 5)
-    ledger.record_pending([sent, answered, nothing, whole])
-    assert ledger.all_pending() == (sent, answered, nothing, whole)
+    meant = PendingPublish("e", 4, 5, intended="d2")
+    ledger.record_pending([sent, answered, nothing, whole, meant])
+    assert ledger.all_pending() == (sent, answered, nothing, whole, meant)
 
 
-def test_a_file_of_a_version_without_locales_goes_on_being_used(tmp_path: Path) -> None:
+@pytest.mark.parametrize("later", ["", ", locales TEXT"])
+def test_a_file_of_an_earlier_version_goes_on_being_used(tmp_path: Path, later: str) -> None:
     path = tmp_path / "ledger.sqlite"
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(
             "CREATE TABLE pending (entry_id TEXT PRIMARY KEY, base_version INTEGER NOT NULL, "
-            "version INTEGER NOT NULL, wanted INTEGER NOT NULL, confirmed INTEGER NOT NULL) "
-            "WITHOUT ROWID"
+            f"version INTEGER NOT NULL, wanted INTEGER NOT NULL, confirmed INTEGER NOT NULL{later})"
+            " WITHOUT ROWID"
         )
-        connection.execute("INSERT INTO pending VALUES ('a', 4, 5, 1, 0)")
-    new = PendingPublish("b", 0, 1, locales=frozenset({"de-DE"}))
+        columns = "entry_id, base_version, version, wanted, confirmed"
+        connection.execute(f"INSERT INTO pending ({columns}) VALUES ('a', 4, 5, 1, 0)")
+    new = PendingPublish("b", 0, 1, locales=frozenset({"de-DE"}), intended="d")
     for _ in range(2):
         with Ledger(path) as ledger:
             ledger.record_pending([new])

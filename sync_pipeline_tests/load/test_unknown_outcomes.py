@@ -15,9 +15,10 @@ from sync_pipeline.errors import SpaceError
 from sync_pipeline.load.client import SpaceClient
 from sync_pipeline.load.outcome import Outcome
 from sync_pipeline.load.plan import derive_entry_id
+from sync_pipeline.load.write import MAX_UNKNOWN
 from sync_pipeline.model import DesiredEntry
 from sync_pipeline_tests.load.broken_answers import BROKEN, UNKNOWN_STATUSES
-from sync_pipeline_tests.load.conftest import Sync, products
+from sync_pipeline_tests.load.conftest import Sync, desired_product, products
 from sync_pipeline_tests.load.small_space import Fault, Request, SpaceState
 
 HTML = b"<html>Just a moment</html>"
@@ -140,6 +141,93 @@ def test_a_run_that_dies_before_it_has_read_back_is_made_good_by_the_next(
         assert all(outcome.published for outcome in outcomes)
         assert_undisturbed(space, entries, 4 if chosen is is_patch else 2)
         assert_settled(sync, space, entries)
+
+
+def die_after_first_write(sync: Sync, space: SpaceState, entries: list[DesiredEntry]) -> None:
+    """A run that ends when a write of its is carried out, and was answered by a proxy."""
+    index = sync.index()
+    first = once(Fault(524, after=True, raw=HTML), lambda r: r.is_write)
+    space.faults = lambda r: first(r) or (Fault(401) if first.done else None)  # type: ignore[attr-defined]
+    with pytest.raises(SpaceError, match="CONTENTFUL_MANAGEMENT_TOKEN"):
+        sync.run(entries, index=index)
+    space.faults = lambda _: None
+
+
+@pytest.mark.parametrize("mapped_id", [None, "chosen-by-the-mapping"])
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_record_that_changed_after_such_a_run_died_is_published_all_the_same(
+    sync: Sync, space: SpaceState, *, is_new: bool, mapped_id: str | None
+) -> None:
+    """What the run meant to write tells that the draft is ours, though more is desired by now."""
+
+    def desired(title: str) -> list[DesiredEntry]:
+        return [desired_product(0, title, entry_id=mapped_id, fields={"price": {"en-US": 7.0}})]
+
+    if not is_new:
+        sync.run(desired("old"))
+    die_after_first_write(sync, space, desired("first"))
+    with SpaceClient(sync.client.settings, sleep=sync.client.sleep) as fresh:
+        sync.client = fresh
+        (outcome,) = sync.run(desired("second"))
+        assert (outcome.action, outcome.published) == ("updated", True)
+        assert space.fields_of(outcome.entry_id)["title"] == {"en-US": "second"}
+        assert_settled(sync, space, desired("second"))
+
+
+def test_an_editor_who_made_the_version_that_was_noted_keeps_the_draft(
+    sync: Sync, space: SpaceState
+) -> None:
+    sync.run(products(1))
+    index = sync.index()
+    space.faults = lambda r: Fault(401) if r.is_write else None
+    with pytest.raises(SpaceError):
+        sync.run(products(1, " first"), index=index)
+    space.faults = lambda _: None
+    (entry_id,) = space.entries
+    space.edit(entry_id, {"title": {"en-US": "by an editor"}})
+    with SpaceClient(sync.client.settings, sleep=sync.client.sleep) as fresh:
+        sync.client = fresh
+        (outcome,) = sync.run(products(1, " second"))
+    assert (outcome.action, outcome.published) == ("updated", False)
+    assert not space.is_published(entry_id)
+
+
+@pytest.mark.parametrize("fault", [409, 429])
+@pytest.mark.parametrize("chosen", [is_create, is_patch])
+def test_a_write_that_was_sent_twice_on_its_way_is_ours(
+    sync: Sync, space: SpaceState, fault: int, chosen: Any
+) -> None:
+    """A proxy repeats a request by itself, and passes on what the second one is answered."""
+    if chosen is is_patch:
+        sync.run(products(1))
+    index = sync.index()
+    space.faults = once(Fault(fault, after=True, error_id="VersionMismatch"), chosen)
+    (outcome,) = sync.run(products(1, " changed"), index=index)
+    assert outcome.published
+    assert_undisturbed(space, products(1, " changed"), 4 if chosen is is_patch else 2)
+    assert_settled(sync, space, products(1, " changed"))
+
+
+@pytest.mark.parametrize("chosen", [is_create, is_patch])
+def test_a_write_that_is_carried_out_at_the_last_attempt_is_not_given_up(
+    sync: Sync, space: SpaceState, chosen: Any
+) -> None:
+    if chosen is is_patch:
+        sync.run(products(1))
+    index = sync.index()
+    asked: list[Request] = []
+
+    def fail(request: Request) -> Fault | None:
+        if not chosen(request):
+            return None
+        asked.append(request)
+        return Fault(524, after=len(asked) == MAX_UNKNOWN, raw=HTML)
+
+    space.faults = fail
+    (outcome,) = sync.run(products(1, " changed"), index=index)
+    assert len(asked) == MAX_UNKNOWN
+    assert outcome.published
+    assert_undisturbed(space, products(1, " changed"), 4 if chosen is is_patch else 2)
 
 
 @pytest.mark.parametrize("kind", ["524 error", "408 error", "empty", "HTML", "404 HTML"])

@@ -19,7 +19,7 @@ from sync_pipeline.private_files import create_private
 #: Stands in a partition key for an extraction that was interrupted: its replay goes on fetching.
 FETCH = "fetch"
 #: Reason of a batch that has no result.
-NOT_COME_TO = "its run ended before the batch was done: it was killed, or a step before it failed"
+NOT_COME_TO = "its process ended before the batch was done (killed?)"
 #: Batches may end at the same time in several processes.
 BUSY_TIMEOUT_S = 60.0
 #: Batches over which the pace is taken: a space may become slower, or faster, on the way.

@@ -16,11 +16,15 @@ from sync_pipeline.stages.summary import RunSummary
 #: Failed batches that the table of a run shows.
 BATCHES_SHOWN = 100
 _ENTRY_COLUMNS = ("key", "field", "stage", "error_id", "message", "request_id")
-#: Counts of the run, in the order in which people ask for them.
+#: Counts of the run, in the order in which people ask for them. All are there in every run, since
+#: their names are an interface of metadata and `--json`.
 _SUMMARY_ROWS = (
     "records", "created", "updated", "unchanged", "published", "deleted", "failed",
     "filtered", "duplicates", "superseded", "publish_skipped", "locales_left", "requests",
 )  # fmt: skip
+_ALWAYS_SHOWN = frozenset(
+    {"records", "created", "updated", "unchanged", "published", "failed", "requests"}
+)
 
 
 def figures(records: int, seconds: float) -> dict[str, Any]:
@@ -88,7 +92,7 @@ def summary_metadata(
         "table": dg.MetadataValue.table(
             records=[
                 dg.TableRecord({"figure": name, "value": getattr(summary.counts, name)})
-                for name in _SUMMARY_ROWS
+                for name in _shown_rows(summary.counts)
             ],
             schema=dg.TableSchema(
                 columns=[dg.TableColumn("figure", "string"), dg.TableColumn("value", "int")]
@@ -128,7 +132,7 @@ def _markdown(summary: RunSummary) -> str:
         "",
         "| | |",
         "|---|---:|",
-        *(f"| {name} | {getattr(counts, name):,} |" for name in _SUMMARY_ROWS),
+        *(f"| {name} | {getattr(counts, name):,} |" for name in _shown_rows(counts)),
         f"| seconds | {summary.duration_s:,.1f} |",
         f"| records per second | {summary.records_per_s:,.0f} |",
         f"| peak memory | {summary.peak_rss_mb:,.0f} MB |",
@@ -154,6 +158,15 @@ def _failures_text(summary: RunSummary) -> str:
         f"{entries} {batches}. `sync-pipeline failed {key}` lists them with their reasons; the "
         f"batches are partitions of `backfill_{key}` until a backfill, or a later run, is done."
     )
+
+
+def _shown_rows(counts: Counts) -> list[str]:
+    """The figures that pages and tables show.
+
+    A zero tells something only of what every run does: no run takes entries away, and a page that
+    says `deleted 0` reads as if it had looked for some.
+    """
+    return [name for name in _SUMMARY_ROWS if name in _ALWAYS_SHOWN or getattr(counts, name)]
 
 
 def _plain(text: str) -> str:

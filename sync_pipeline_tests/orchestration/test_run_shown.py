@@ -104,3 +104,13 @@ def test_a_tolerated_failure_is_listed_by_nobody_as_failed_batch(
     assert shared_project.run(run_id).is_success
     assert shared_project.partitions() == set()
     assert shared_project.failed() == []
+
+
+def test_the_page_shows_no_figure_that_this_run_has_not_counted(
+    shared_project: Project, run_id: str
+) -> None:
+    shown = shared_project.metadata(run_id)["summarize_run"]
+    assert "| failed | 1 |" in shown["summary"]
+    assert "| unchanged | 0 |" in shown["summary"]
+    assert "deleted" not in shown["summary"]
+    assert shown["deleted"] == 0

@@ -139,6 +139,8 @@ def explain_nothing(document: Any, way: Sequence[str]) -> str:
     if words := find_complaint(document, way):
         return words
     only = document[0] if isinstance(document, list) and len(document) == 1 else document
+    if isinstance(only, str):
+        return words_of(only)
     if not isinstance(only, Mapping) or len(only) > _MOST_LOOKED_AT:
         return ""
     is_bare = {_fold(str(name)) for name in only} <= _BESIDE_ERROR

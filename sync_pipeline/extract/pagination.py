@@ -82,7 +82,7 @@ def advance(
         SourceDataError: The pages go in circles, or end before what the source declares.
     """
     state, notice = _note_declared(plan, state, facts)
-    if facts.received and _repeats_last_page(state, facts):
+    if facts.received and (_repeats_last_page(state, facts) or _begins_again(state, facts)):
         return replace(_end(_note_last(state), facts), is_repeat=True)
     if facts.received:
         state = _note_records(state, asked, facts)
@@ -216,6 +216,15 @@ def _repeats_last_page(state: PagingState, facts: PageFacts) -> bool:
             f"records that the source gives at most"
         )
     return overlap > 0
+
+
+def _begins_again(state: PagingState, facts: PageFacts) -> bool:
+    """Whether a cursor led from the last record that is declared to a page that was there before.
+
+    Some cursors are never empty.
+    """
+    is_complete = state.total is not None and state.records == state.total
+    return is_complete and bool(facts.digest) and state.page_guard.has_seen(facts.digest)
 
 
 def _overlap(tail: tuple[str, ...], digests: tuple[str, ...]) -> int:

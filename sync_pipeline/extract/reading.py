@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -20,7 +20,7 @@ from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.pagination import ResolvedPagination
 from sync_pipeline.errors import SourceDataError, SpoolError
 from sync_pipeline.extract.bodies import Answer
-from sync_pipeline.extract.declared import Declared, paths_of, read_declared
+from sync_pipeline.extract.declared import HEADER, LINK, Declared, paths_of, read_declared
 from sync_pipeline.extract.fast_json import UNSURE, load_fast
 from sync_pipeline.extract.formats import (
     Found,
@@ -33,6 +33,7 @@ from sync_pipeline.extract.formats import (
     read_utf8,
     read_values,
 )
+from sync_pipeline.extract.formats.json_path import NothingAtPathError
 from sync_pipeline.extract.formats.json_values import is_plain
 from sync_pipeline.extract.paging import PageFacts
 from sync_pipeline.extract.trail import digest_bytes, digest_records
@@ -71,9 +72,15 @@ class LargeBody:
 
 
 def read_body(
-    answer: Answer, config: SyncConfig, plan: ResolvedPagination
+    answer: Answer, config: SyncConfig, plan: ResolvedPagination, *, is_later: bool = False
 ) -> SmallBody | LargeBody:
     """Read a response of a paged source.
+
+    Args:
+        answer: The response.
+        config: How to read it.
+        plan: The source's style of paging.
+        is_later: Records came before it, so that their path is right.
 
     Raises:
         SourceDataError: It is not what the config declares, or says that the source failed.
@@ -93,18 +100,24 @@ def read_body(
         head = stream.read(MEMORY_BYTES)
         rest = stream.read(_COPY_BYTES)
         if not rest:
-            return _read_small(head, answer, config, plan)
+            return _read_small(head, answer, config, plan, is_later=is_later)
         head += rest
     return _read_large(head, stream, answer, config, plan)
 
 
 def _read_small(
-    body: bytes, answer: Answer, config: SyncConfig, plan: ResolvedPagination
+    body: bytes, answer: Answer, config: SyncConfig, plan: ResolvedPagination, *, is_later: bool
 ) -> SmallBody:
     shape = describe_answer(config, answer.content_type, answer.redacted_url, answer.texts)
 
     def rows_of(document: Any) -> list[Row]:
-        return checked_rows(document, config.results_json_path, shape, where=f"{answer.name}: ")
+        try:
+            return checked_rows(document, config.results_json_path, shape, where=f"{answer.name}: ")
+        except NothingAtPathError:
+            declared = read_declared(answer, plan, lambda path: look_up(document, path))
+            if not _says_empty(document, declared, is_later=is_later):
+                raise
+            return []
 
     document = load_fast(
         read_utf8(
@@ -134,6 +147,18 @@ def _read_small(
         digest = digest_records(records)
     declared = read_declared(answer, plan, lambda path: look_up(document, path))
     return SmallBody(records, declared, digest)
+
+
+def _says_empty(document: Any, declared: Declared, *, is_later: bool) -> bool:
+    """Whether an answer without the place of the records says by that that it has none.
+
+    Many leave an empty list out. On a first page a declared total of 0 has to say so; later, when
+    the path is known to be right, an empty object does, or one that has its other declared places.
+    """
+    if 0 in (declared.total, declared.total_pages):
+        return True
+    has_places = bool(declared.seen.difference((LINK, HEADER)))
+    return is_later and isinstance(document, Mapping) and (not document or has_places)
 
 
 def _read_large(

@@ -197,7 +197,7 @@ class RestSource:
 
     def _fetch(self, request: HttpRequest, home: str, state: PagingState) -> SmallBody | LargeBody:
         def read(answer: Answer) -> SmallBody | LargeBody:
-            return read_body(answer, self._config, self._plan)
+            return read_body(answer, self._config, self._plan, is_later=state.records > 0)
 
         try:
             return self._http.fetch(request, read, home=home)

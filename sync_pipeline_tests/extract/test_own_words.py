@@ -176,6 +176,8 @@ def test_what_may_be_a_record_is_an_error_only_if_it_is_nothing_else(record, amo
         ({"type": "FeatureCollection", "features": []}, ""),
         ({"message": "hello", "orders": []}, ""),
         ({"items": []}, ""),
+        ("Unauthorized", "Unauthorized"),
+        (["Unauthorized"], "Unauthorized"),
         ([], ""),
         (None, ""),
     ],

@@ -199,6 +199,23 @@ def test_a_cursor_that_repeats_on_an_empty_page_is_the_end(style):
     assert len(api.requests) == 3
 
 
+@pytest.mark.parametrize("start", ["0", "2"])
+def test_a_cursor_that_begins_again_behind_the_declared_total_ends_there(start):
+    """It is never empty. https://github.com/open-metadata/OpenMetadata/issues/23210"""
+    rows = numbered(6)
+
+    def route(request):
+        at = int(request.query.get("cursor", start))
+        page = [rows[(at + step) % 6] for step in range(2)]
+        return Reply({"items": page, "total": 6, "meta": {"next": str(at + 2)}})
+
+    with serve(route) as api:
+        config = config_of(api.url, pagination=pagination_of("cursor", ("total",)))
+        records = fetch_all(config)
+    assert sorted(record["id"] for record in records) == list(range(6))
+    assert len(api.requests) == 4
+
+
 def test_empty_pages_in_the_middle_of_a_cursor_are_passed():
     def route(request):
         at = int(request.query.get("cursor") or 0)

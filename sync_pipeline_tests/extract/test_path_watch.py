@@ -71,6 +71,7 @@ LEADS_NOWHERE = {
     "of another name": (cursor("paging.after"), None),
     "into an array": (cursor("paging.pages.after"), None),
     "into the records": (cursor("items.next"), None),
+    "by a name that is no path": (cursor("@paging.next"), None),
     "by an index": (cursor("items[9].next"), None),
     "by a filter": (cursor("items[?(@.id == 99)].next"), None),
 }
@@ -87,6 +88,14 @@ def test_a_path_that_leads_nowhere_is_a_warning_that_names_what_is_there(block, 
     assert f"nothing at {path!r} ({key}): $" in text
     assert "no page after it was asked for" in text
     assert (f"did you mean {meant}?" in text) if meant else ("did you mean" not in text)
+
+
+@pytest.mark.usefixtures("any_size")
+def test_a_name_that_is_no_path_is_looked_for_among_names():
+    declare = facts(**{"@odata.nextLink": "/?page=2"})
+    _, told = read(paged(declare), next_url("@odata.nextlink"))
+    assert "did you mean" in told[0]
+    assert "@odata.nextLink" in told[0].split("did you mean")[1]
 
 
 @pytest.mark.usefixtures("any_size")
@@ -335,6 +344,66 @@ def test_a_path_of_the_records_that_may_lead_nowhere_and_did_is_a_warning(block,
     (text,) = told
     assert text.startswith(f"configs/things.yaml: nothing at resultsJsonPath {path!r} in any ")
     assert read(paged(facts(next=None)), block, resultsJsonPath="$..items[*]") == (ROWS[:3], [])
+
+
+# ---------------------------------------------------------------- records that are left out
+
+
+@pytest.mark.parametrize(
+    ("block", "last"),
+    [
+        (cursor("next"), {}),
+        (cursor("next"), {"next": None}),
+        (cursor("next"), {"next": ""}),
+        (cursor("next", hasMorePath="more"), {"more": False}),
+        (cursor("next", totalPath="total"), {"total": 6}),
+        ({**COUNTED, "hasMorePath": "more"}, {"more": False}),
+        (COUNTED, {}),
+    ],
+)
+def test_a_last_page_that_leaves_the_records_out_is_empty(block, last):
+    def route(request):
+        page = int(request.query.get("page") or request.query.get("cursor") or 1)
+        if page == 3:
+            return Reply(last)
+        items = ROWS[(page - 1) * 3 : page * 3]
+        return Reply({"items": items, "next": str(page + 1), "more": True, "total": 6})
+
+    assert read(route, block) == (ROWS, [])
+
+
+def test_records_that_are_left_out_in_the_middle_are_passed():
+    pages = {
+        None: {"items": ROWS[:3], "next": "2"},
+        "2": {"next": "3"},
+        "3": {"items": ROWS[3:]},
+    }
+    assert read(lambda r: Reply(pages[r.query.get("cursor")]), cursor("next")) == (ROWS, [])
+
+
+@pytest.mark.parametrize("more", [{"totalPath": "count"}, {"totalPagesPath": "count"}])
+def test_a_total_of_nought_without_the_records_is_no_records(more):
+    assert read(lambda _r: Reply({"count": 0}), {**COUNTED, **more}) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        ({}, None),
+        ({"next": None}, None),
+        ({"count": 3}, None),
+        ({"rows": ROWS, "count": 6}, None),
+        ({"items": ROWS[:3], "next": "2"}, {"rows": ROWS[3:]}),
+        ({"items": ROWS[:3], "next": "2"}, {"rows": {"next": None}}),
+        ({"items": ROWS[:3], "next": "2"}, []),
+    ],
+)
+def test_records_that_are_not_where_they_should_be_are_an_error_all_the_same(first, later):
+    def route(request):
+        return Reply(later if "cursor" in request.query else first)
+
+    with pytest.raises(SourceDataError, match="nothing at resultsJsonPath 'items'"):
+        read(route, cursor("next", totalPath="count") if "count" in first else cursor("next"))
 
 
 # ---------------------------------------------------------------- over requests and runs

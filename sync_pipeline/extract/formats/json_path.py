@@ -20,6 +20,10 @@ from sync_pipeline.model import Row
 from sync_pipeline.suggestions import fold, nearest
 
 
+class NothingAtPathError(SourceDataError):
+    """An answer has nothing at resultsJsonPath, not even null."""
+
+
 class Each(Enum):
     """The step `[*]`: every element of an array."""
 
@@ -112,6 +116,10 @@ def look_up(document: Any, path: str) -> Found:
         return Found(True, value)
     place = _walk_as_far_as_it_goes(document, path)
     meant = _suggest(document, place)
+    if compile_steps(path) is None and isinstance(document, Mapping):
+        members = islice(document.items(), _NAMES_TRIED)
+        scalars = (str(name) for name, value in members if not isinstance(value, (Mapping, list)))
+        meant = nearest(path, scalars) or ""
     hint = f"; did you mean {meant!r}?" if meant else ""
     return Found(False, miss=place.describe() + hint, is_blocked=place.is_blocked)
 
@@ -135,7 +143,7 @@ def select_rows(document: Any, results_json_path: str | None, *, where: str = ""
     path = results_json_path or "$"
     found = list(matches(document, path))
     if not found and not _may_be_empty(document, path):
-        raise SourceDataError(
+        raise NothingAtPathError(
             f"{where}nothing at resultsJsonPath {path!r}: {describe_miss(document, path)}. "
             "Correct resultsJsonPath."
         )

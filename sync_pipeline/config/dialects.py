@@ -2,7 +2,7 @@
 
 ::
 
-    ours                    the seed's                    the original's
+    ours                    with a `yaml` block           the original's
     contentType: product    sourceType: restapi           contentType: product
     contentKeyField: id     contentKeyField: id           contentKeyField: id.en
     mapping:                yaml: |                       mapping:
@@ -44,7 +44,7 @@ def to_one_shape(
     """The file as if it were written in our dialect, with its problems and notices.
 
     Raises:
-        ConfigError: The `yaml` block of the seed's dialect is not YAML.
+        ConfigError: The `yaml` block is not YAML.
     """
     if not isinstance(root.value, dict):
         return root, [], []
@@ -66,7 +66,7 @@ def to_one_shape(
 def _unwrapped(
     entries: dict[str, Node], file: Path | str | None, problems: list[Problem]
 ) -> dict[str, Node]:
-    """The entries with those of the seed's `yaml` block among them."""
+    """The entries with those of the `yaml` block among them."""
     block = entries.pop("yaml", None)
     if block is None or block.value is None or isinstance(block.value, Broken):
         return entries

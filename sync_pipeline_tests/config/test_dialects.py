@@ -30,7 +30,7 @@ mapping:
 """
 
 #: The sample of the memory optimization guide, to the letter (trailing blank included).
-SEED = """# cuteContentSyncApi entry
+IN_A_BLOCK = """# cuteContentSyncApi entry
 sourceType: restapi
 contentKeyField: id
 yaml: |
@@ -103,13 +103,15 @@ def with_minimal(rest: str) -> SyncConfig:
     return parse(MINIMAL.format(rest=rest))
 
 
-@pytest.mark.parametrize("text", [OURS_SNAKE, SEED, ORIGINAL], ids=["snake", "seed", "original"])
+@pytest.mark.parametrize(
+    "text", [OURS_SNAKE, IN_A_BLOCK, ORIGINAL], ids=["snake", "in a block", "original"]
+)
 def test_every_dialect_means_the_same_sync(text: str) -> None:
     assert parse(text) == parse(OURS)
 
 
 def test_the_sync_of_all_dialects_holds_what_the_file_says() -> None:
-    config = parse(SEED)
+    config = parse(IN_A_BLOCK)
     assert config.key == "products"
     assert config.content_type == "product"
     assert config.key_field_id == "id"
@@ -122,7 +124,7 @@ def test_the_sync_of_all_dialects_holds_what_the_file_says() -> None:
 
 
 def test_a_yaml_block_may_be_keys_and_values_instead_of_text() -> None:
-    assert parse(SEED.replace("yaml: |", "yaml:")) == parse(OURS)
+    assert parse(IN_A_BLOCK.replace("yaml: |", "yaml:")) == parse(OURS)
 
 
 def test_an_empty_yaml_block_says_nothing() -> None:
@@ -130,7 +132,7 @@ def test_an_empty_yaml_block_says_nothing() -> None:
 
 
 def test_a_key_may_stand_inside_and_outside_of_the_block_if_both_agree() -> None:
-    assert parse(SEED + "  contentKeyField: id\n") == parse(OURS)
+    assert parse(IN_A_BLOCK + "  contentKeyField: id\n") == parse(OURS)
 
 
 def test_the_database_sample_of_the_original_loads_and_infers_its_source_type() -> None:

@@ -18,7 +18,7 @@ from sync_pipeline.config.pagination import resolve_pagination
 from sync_pipeline.config.schema import build_json_schema
 from sync_pipeline.errors import ConfigError
 from sync_pipeline.redaction import secrets_of
-from sync_pipeline_tests.config.test_dialects import DATA_USER_DB, ORIGINAL, OURS, SEED
+from sync_pipeline_tests.config.test_dialects import DATA_USER_DB, IN_A_BLOCK, ORIGINAL, OURS
 
 SCHEMA = jsonschema.Draft7Validator(build_json_schema())
 
@@ -99,7 +99,7 @@ def in_snake_case(value: Any, *, free: bool = False) -> Any:
     }
 
 
-def as_seed(sync: dict[str, Any]) -> str:
+def in_a_block(sync: dict[str, Any]) -> str:
     inner = as_dicts(sync)
     outer = {key: inner.pop(key) for key in ("sourceType", "contentKeyField")}
     block = yaml.safe_dump(inner, sort_keys=False)
@@ -132,7 +132,7 @@ def test_a_sync_means_the_same_in_every_dialect(sync: dict[str, Any]) -> None:
     expected = parse(yaml.safe_dump(sync))
     assert parse(yaml.safe_dump(as_dicts(sync), sort_keys=False)) == expected
     assert parse(yaml.safe_dump(in_snake_case(sync))) == expected
-    assert parse(as_seed(sync)) == expected
+    assert parse(in_a_block(sync)) == expected
     assert parse(as_original(sync)) == expected
     assert [rule.expression for rule in expected.mapping] == [
         rule["expression"] for rule in sync["mapping"]
@@ -143,7 +143,7 @@ def test_a_sync_means_the_same_in_every_dialect(sync: dict[str, Any]) -> None:
 @settings(deadline=None)
 @given(syncs())
 def test_what_loads_fits_the_schema_in_every_dialect(sync: dict[str, Any]) -> None:
-    for text in (yaml.safe_dump(sync), yaml.safe_dump(as_dicts(sync)), as_seed(sync),
+    for text in (yaml.safe_dump(sync), yaml.safe_dump(as_dicts(sync)), in_a_block(sync),
                  as_original(sync), yaml.safe_dump(in_snake_case(sync))):  # fmt: skip
         SCHEMA.validate(yaml.safe_load(text))
 
@@ -205,7 +205,7 @@ def test_no_structure_brings_anything_but_a_config_error(value: dict[str, Any]) 
 
 @settings(deadline=None)
 @given(
-    st.sampled_from([OURS, SEED, ORIGINAL, DATA_USER_DB]),
+    st.sampled_from([OURS, IN_A_BLOCK, ORIGINAL, DATA_USER_DB]),
     st.lists(st.tuples(st.integers(0, 600), st.integers(0, 3), st.text(max_size=3)), max_size=4),
 )
 def test_no_slip_of_the_pen_brings_anything_but_a_config_error(

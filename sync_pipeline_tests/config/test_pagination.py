@@ -28,7 +28,7 @@ def resolve(text: str, base: str = REST) -> ResolvedPagination:
 CASES = {
     "nothing": ("", ResolvedPagination("none")),
     "type none": ("pagination: {type: none, totalPath: t}", ResolvedPagination("none", total_path="t")),
-    "the seed's": (
+    "in a block": (
         "pagination: {limitKey: limit, skipKey: offset, limitMax: 1000}",
         ResolvedPagination("offset", limit_key="limit", skip_key="offset", page_size=1000),
     ),

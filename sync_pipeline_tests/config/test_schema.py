@@ -9,10 +9,10 @@ import yaml
 from sync_pipeline.config.schema import build_json_schema
 from sync_pipeline_tests.config.test_dialects import (
     DATA_USER_DB,
+    IN_A_BLOCK,
     ORIGINAL,
     OURS,
     OURS_SNAKE,
-    SEED,
 )
 from sync_pipeline_tests.config.test_error_messages import rest
 
@@ -35,8 +35,8 @@ def test_every_config_file_of_this_project_fits(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [OURS, OURS_SNAKE, SEED, SEED.replace("yaml: |", "yaml:"), ORIGINAL, DATA_USER_DB],
-    ids=["ours", "snake", "seed", "seed, open block", "original", "original, database"],
+    [OURS, OURS_SNAKE, IN_A_BLOCK, IN_A_BLOCK.replace("yaml: |", "yaml:"), ORIGINAL, DATA_USER_DB],
+    ids=["ours", "snake", "in a block", "in an open block", "original", "original, database"],
 )
 def test_every_dialect_fits(text: str) -> None:
     VALIDATOR.validate(yaml.safe_load(text))

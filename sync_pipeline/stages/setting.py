@@ -75,7 +75,7 @@ def open_client(setting: Setting) -> Iterator[SpaceClient]:
     """A client of the space that the config targets; starts the local space where that is it.
 
     Raises:
-        EnvironmentVariableError: A variable of section 5 of the design is missing; names it.
+        EnvironmentVariableError: A variable that the target needs is missing; names it.
     """
     environment, config = setting.environment, setting.config
     if config.target.space == "local":

@@ -1,7 +1,7 @@
 """Text to the value of a field, by the type in the content type; the checks that the API makes.
 
-Blank text never gets here: it means "absent". Limits: contract sections 4, 6 and 7
-(https://www.contentful.com/developers/docs/technical-limits/).
+Blank text never gets here: it means "absent". Limits:
+https://www.contentful.com/developers/docs/technical-limits/
 """
 
 from __future__ import annotations

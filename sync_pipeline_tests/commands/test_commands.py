@@ -18,7 +18,7 @@ from sync_pipeline_tests.harness.rows import DOWN
 
 Capsys = pytest.CaptureFixture[str]
 
-#: DESIGN sections 6 and 7: an interface.
+#: An interface: scripts read these names.
 RUN_KEYS = {
     "records", "created", "updated", "unchanged", "published", "deleted", "failed", "requests",
     "duration_s", "peak_rss_mb", "records_per_s", "run_id", "mode", "batches", "failed_batches",

@@ -101,7 +101,7 @@ def test_enums_list_their_values_with_a_meaning(project: Project) -> None:
 
 
 def test_our_checked_types_are_dagster_config_types_still(project: Project) -> None:
-    """docs/decisions/0005: they are private; this fails if they move."""
+    """docs/decisions/0005-own-config-types-check-ranges.md: they are private; this fails if they move."""
     assert isinstance(schema_of(project)["batch_size"].config_type, ConfigType)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from sync_pipeline_tests.harness.project import Project
 
-#: DESIGN section 6: an interface.
+#: An interface: dashboards and alerts read these names.
 STEP_FIGURES = {"records", "requests", "duration_s", "peak_rss_mb", "records_per_s"}
 ALL_FIGURES = STEP_FIGURES | {"created", "updated", "unchanged", "published", "deleted", "failed"}
 

@@ -1,4 +1,4 @@
-"""What is refused on publish (section 6, second half)."""
+"""What is refused on publish."""
 
 from __future__ import annotations
 

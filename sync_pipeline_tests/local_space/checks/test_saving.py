@@ -1,4 +1,4 @@
-"""What is refused on save, and what is not (section 6, first half, and 7)."""
+"""What is refused on save, and what is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bulk actions (section 9)."""
+"""Bulk actions: all or nothing, in both styles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entries: versions, states and refusals, as sections 2, 5 and 11 of the contract have them."""
+"""Entries: versions, states and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Content types, locales, tags, environments, users, assets (section 10)."""
+"""Content types, locales, tags, environments, users, assets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collections (section 8)."""
+"""Collections: paging, order, selection, filters, links."""
 
 from __future__ import annotations
 

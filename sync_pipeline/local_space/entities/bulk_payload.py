@@ -6,6 +6,7 @@ entity say which locales to publish.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -73,7 +74,7 @@ def read_items(action: Action, style: int, payload: Any) -> list[BulkItem]:
         if (item.kind, item.id) in seen:
             errors.append(_invalid("array.unique", where, "contains a duplicate value"))
         seen.add((item.kind, item.id))
-        change = _read_change(raw) if style == 2 else None
+        change = _read_change(raw, (*path, index)) if style == 2 else None
         items.append(BulkItem(item.kind, item.id, item.version, change))
     if errors:
         raise validation_error(errors)
@@ -104,20 +105,30 @@ def _read_item(
     return BulkItem(cast("Kind", sys["linkType"]), sys["id"], version)
 
 
-def _read_change(raw: dict[str, Any]) -> LocaleChange | None:
-    add = _codes(raw.get("add"))
-    remove = _codes(raw.get("remove"))
-    return LocaleChange(add, remove) if add or remove else None
-
-
-def _codes(part: Any) -> tuple[str, ...]:
-    fields = part.get("fields") if isinstance(part, dict) else None
-    codes = fields.get("*") if isinstance(fields, dict) else None
-    return tuple(codes) if isinstance(codes, list) else ()
+def _read_change(raw: Mapping[str, Any], path: tuple[str | int, ...] = ()) -> LocaleChange | None:
+    """The locales that are named, None where none are: then all are meant."""
+    codes: dict[str, tuple[str, ...]] = {}
+    for name in ("add", "remove"):
+        if name not in raw:
+            continue
+        part = raw[name]
+        fields = part.get("fields") if isinstance(part, dict) else None
+        named = fields.get("*") if isinstance(fields, dict) else None
+        where = (*path, name, "fields", "*")
+        if not isinstance(named, list):
+            raise validation_error([_required(where)])
+        if not named or not all(isinstance(code, str) for code in named):
+            raise validation_error([_invalid("array.min", where, "must name locales")])
+        codes[name] = tuple(named)
+    return LocaleChange(**codes) if codes else None
 
 
 def read_locale_change(body: Any) -> LocaleChange | None:
-    """Body of `PUT .../published` with locales, or None for a whole publish."""
+    """Body of `PUT .../published` with locales, or None for a whole publish.
+
+    Raises:
+        ApiError: 422 `ValidationFailed` for a body that means locales and names none.
+    """
     return _read_change(body) if isinstance(body, dict) else None
 
 

@@ -292,6 +292,10 @@ def check_record(scope: Scope, record: Record, change: LocaleChange | None = Non
             raise validation_error(
                 [{"name": "unknown", "path": ["fields", "*"], "value": code} for code in unknown]
             )
+        if not change.add:
+            if record.published_version is None:
+                raise bad_request("Not published")
+            return  # nothing comes out that was not out before
     fields = orjson.loads(record.fields)
     if record.kind == "Asset":
         check_processed(fields, None if change is None else change.add)

@@ -14,7 +14,12 @@ from sync_pipeline.local_space.checks.saving import body_object
 from sync_pipeline.local_space.queries.collections import Parameters
 from sync_pipeline.local_space.queries.paging import page
 from sync_pipeline.local_space.store.database import transaction
-from sync_pipeline.local_space.store.rewriting import Fields, rewrite_fields
+from sync_pipeline.local_space.store.rewriting import (
+    Fields,
+    fix_published_locales,
+    rewrite_fields,
+    rewrite_published_locales,
+)
 from sync_pipeline.local_space.store.store import USER_ID, LocaleRow, Scope, link, read_locales
 
 #: Key of the API -> column.
@@ -84,6 +89,7 @@ def create_locale(scope: Scope, body: Any, locale_id: str | None = None) -> Loca
         locales = read_locales(scope.store, scope.env)
         _check_code(content["code"], locales)
         _check_fallback(content.get("fallbackCode"), content["code"], locales)
+        fix_published_locales(scope, [locale.code for locale in locales])
         now = scope.store.now()
         locale_id = locale_id or scope.store.new_id()
         scope.store.execute(
@@ -190,3 +196,4 @@ def _rewrite_entries(scope: Scope, code: str, new_code: str | None) -> None:
         return {field_id: values for field_id, values in changed.items() if values}
 
     rewrite_fields(scope, [code], change)
+    rewrite_published_locales(scope, code, new_code)

@@ -200,9 +200,12 @@ def field_status(record: Record, scope: Scope) -> Any:
         return model.uniform_status["draft"]
     if record.published_fields is None and record.published_locales is None:
         return model.uniform_status["published"]
-    current = orjson.loads(record.fields)
-    published = published_content(record)
     locales = published_locales(record, scope)
+    if record.published_fields is None:
+        return {
+            "*": {code: "published" if code in locales else "draft" for code in model.locale_codes}
+        }
+    current, published = orjson.loads(record.fields), published_content(record)
     return {
         "*": {
             code: "draft"

@@ -1,4 +1,4 @@
-"""The content of many entries rewritten in place: fields or locales that were renamed or removed.
+"""Many entries rewritten in place, as fields or locales are added, renamed or removed.
 
 Versions and states stay as they are; no client wrote anything.
 """
@@ -59,6 +59,52 @@ def rewrite_fields(
         )
     if store.index_delay is not None:
         prepare_lagging_index(store.connection)
+
+
+def fix_published_locales(scope: Scope, codes: Sequence[str]) -> None:
+    """Note of every record that is published in all locales which these are, as one is added.
+
+    A locale that is new to the environment is out in no entry before that is published again.
+    """
+    _update(
+        scope,
+        "UPDATE entries SET published_locales = ? WHERE env = ? "
+        "AND published_version IS NOT NULL AND published_locales IS NULL",
+        [(orjson.dumps(list(codes)).decode(), scope.env)],
+    )
+
+
+def rewrite_published_locales(scope: Scope, code: str, new_code: str | None) -> None:
+    """Rename a locale where it is noted as published, or take it out.
+
+    A record that was out in no other locale is not published afterwards.
+    """
+    rows = scope.store.execute(
+        "SELECT row, published_locales FROM entries WHERE env = ? AND instr(published_locales, ?)",
+        (scope.env, f'"{code}"'),
+    ).fetchall()
+    changed: list[tuple[str, int]] = []
+    gone: list[tuple[int]] = []
+    for row, text in rows:
+        codes = [new_code if held == code else held for held in orjson.loads(text)]
+        left = [held for held in codes if held is not None]
+        if left:
+            changed.append((orjson.dumps(left).decode(), row))
+        else:
+            gone.append((row,))
+    _update(scope, "UPDATE entries SET published_locales = ? WHERE row = ?", changed)
+    _update(
+        scope,
+        "UPDATE entries SET published_version = NULL, published_at = NULL, "
+        "published_fields = NULL, published_locales = NULL WHERE row = ?",
+        gone,
+    )
+
+
+def _update(scope: Scope, sql: str, values: Sequence[tuple[Any, ...]]) -> None:
+    scope.store.connection.executemany(sql, values)
+    if scope.store.index_delay is not None:
+        prepare_lagging_index(scope.store.connection)
 
 
 def _changed(text: str, change: Callable[[Fields], Fields]) -> str:

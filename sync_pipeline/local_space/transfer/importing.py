@@ -338,6 +338,7 @@ def _record(scope: Scope, path: Path, part: str, kind: Kind, item: dict[str, Any
     updated = sys.get("updatedAt") or created
     metadata = item.get("metadata")
     type_link = sys.get("contentType", {}).get("sys", {}).get("id", "")
+    published_fields, published_locales = _published_parts(scope, item)
     return Record(
         row=None,
         env=scope.env,
@@ -355,13 +356,31 @@ def _record(scope: Scope, path: Path, part: str, kind: Kind, item: dict[str, Any
         published_counter=sys.get("publishedCounter", int(published is not None)),
         fields=orjson.dumps(item.get("fields") or {}).decode(),
         metadata=orjson.dumps(metadata).decode() if isinstance(metadata, dict) else None,
-        # An export holds the current content only: of a changed entry it is known that something
-        # else is published, not what.
-        published_fields="{}" if published is not None and _is_changed(sys) else None,
-        published_locales=None,
+        published_fields=published_fields,
+        published_locales=published_locales,
     )
 
 
-def _is_changed(sys: dict[str, Any]) -> bool:
-    statuses = sys.get("fieldStatus", {}).get("*", {})
-    return "changed" in statuses.values()
+def _published_parts(scope: Scope, item: dict[str, Any]) -> tuple[str | None, str | None]:
+    """What is out of an entry or asset, and in which locales; None: all that it holds, all.
+
+    An export holds the current content only: of a locale that was changed it is known that
+    something else is published, not what.
+    """
+    sys, fields = item["sys"], item.get("fields") or {}
+    states = sys.get("fieldStatus", {}).get("*")
+    if sys.get("publishedVersion") is None or not states:
+        return None, None
+    codes = [c for c in scope.model.locale_codes if states.get(c, "draft") != "draft"]
+    if not codes:
+        return None, None
+    published = {
+        field_id: kept
+        for field_id, values in fields.items()
+        if isinstance(values, dict)
+        and (kept := {c: v for c, v in values.items() if states.get(c) == "published"})
+    }
+    return (
+        None if published == fields else orjson.dumps(published).decode(),
+        None if len(codes) == len(scope.model.locale_codes) else orjson.dumps(codes).decode(),
+    )

@@ -18,7 +18,7 @@ from contextlib import closing
 from typing import Any
 
 from sync_pipeline.config.model import SyncConfig
-from sync_pipeline.extract.database import open_database_source
+from sync_pipeline.extract.database.source import open_database_source
 from sync_pipeline_tests.extract.database_servers import (
     PASSWORD,
     running_mariadb,

@@ -110,8 +110,8 @@ def _open_local_store() -> Iterator[Store]:
 
 def probe(url: str, headers: Mapping[str, str]) -> int:
     """Look at an API and print a config file for it."""
-    from sync_pipeline.extract.probe import probe as look  # noqa: PLC0415
-    from sync_pipeline.extract.probe_yaml import render_yaml  # noqa: PLC0415
+    from sync_pipeline.extract.probe.config_file import render_yaml  # noqa: PLC0415
+    from sync_pipeline.extract.probe.probing import probe as look  # noqa: PLC0415
 
     redactor = Redactor(secrets_in_request(url, headers))
     try:

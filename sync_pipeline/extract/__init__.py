@@ -45,10 +45,10 @@ def open_source(
     """
     log = log or logging.getLogger(__name__)
     if config.source_type == "database":
-        from sync_pipeline.extract.database import open_database_source  # noqa: PLC0415  # heavy
+        from sync_pipeline.extract.database.source import open_database_source  # noqa: PLC0415  # heavy
 
         return open_database_source(config, variables=variables, limit=limit, log=log)
-    from sync_pipeline.extract.rest_opening import open_rest_source  # noqa: PLC0415
+    from sync_pipeline.extract.rest.opening import open_rest_source  # noqa: PLC0415
 
     return open_rest_source(
         config,

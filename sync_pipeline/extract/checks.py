@@ -10,7 +10,7 @@ from sync_pipeline.config.pagination import ResolvedPagination, resolve_paginati
 from sync_pipeline.config.problems import Place, Problem, config_error
 from sync_pipeline.errors import ConfigError, MappingError
 from sync_pipeline.extract.formats import check_json_path
-from sync_pipeline.extract.requesting import PAGING_NAMES
+from sync_pipeline.extract.rest.requesting import PAGING_NAMES
 from sync_pipeline.templating import compile_text
 from sync_pipeline.templating.checking import constant_problem
 

@@ -19,7 +19,7 @@ from sync_pipeline.config.environment import read_environment
 from sync_pipeline.config.model import Schedule, Sensor, SyncConfig
 from sync_pipeline.config.run_options import stated_options
 from sync_pipeline.errors import ConfigError, SyncPipelineError
-from sync_pipeline.extract.change_probe import probe_change
+from sync_pipeline.extract.rest.change_probe import probe_change
 from sync_pipeline.model import utc_now
 from sync_pipeline.orchestration.claims import live_claims, report_killed_runs
 from sync_pipeline.redaction import Redactor, secrets_of

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sync_pipeline.config.model import SyncConfig
-from sync_pipeline.extract.rest_opening import open_rest_source
+from sync_pipeline.extract.rest.opening import open_rest_source
 
 PAGINATIONS: dict[str, dict[str, Any]] = {
     "offset": {"limitKey": "limit", "skipKey": "offset", "limitMax": 10},

@@ -1,0 +1,1 @@
+"""Databases as sources: one query, read through a server-side cursor."""

@@ -1,0 +1,1 @@
+"""Requests to a source: one attempt, retries, credentials, redirects, the response cache."""

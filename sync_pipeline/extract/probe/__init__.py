@@ -1,0 +1,1 @@
+"""Looks at an API and proposes a config file."""

@@ -1,0 +1,1 @@
+"""REST APIs as sources: requests from templates, pages from answers."""

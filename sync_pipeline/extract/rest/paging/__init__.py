@@ -1,0 +1,1 @@
+"""From one page to the next: what answers declare, and the machines that decide."""

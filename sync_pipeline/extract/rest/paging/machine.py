@@ -1,0 +1,327 @@
+"""From one page to the next: pure, frozen state machines, one decision a response.
+
+Knows nothing of HTTP, templates or formats. `request_page` says what to ask for, the caller asks
+and tells what came back as `PageFacts`, `advance` decides::
+
+    PagingState ─ request_page ─► PageRequest ─► (HTTP) ─► PageFacts ─ advance ─► Step
+         ▲                                                                         │
+         └─────────────────────────────── Step.next ───────────────────────────────┘
+
+A state is small and JSON-able whatever the number of pages; it is what a checkpoint holds. The
+rules and why they are so: `docs/sources.md`, "When the extraction ends".
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from hashlib import blake2b
+
+from sync_pipeline.config.pagination import ResolvedPagination
+from sync_pipeline.errors import SourceDataError
+from sync_pipeline.extract.rest.paging.values import PageFacts, PageRequest, PagingState, Step
+
+#: Styles whose next request follows from a count.
+_COUNTED = ("offset", "page")
+#: Empty pages in a row that still name a next one before they are taken for the end.
+MAX_EMPTY_PAGES = 10
+#: Records of a short page that are compared with the page after it.
+TAIL = 8
+
+
+def start(plan: ResolvedPagination, *, last_below: int = 0) -> PagingState:
+    """The state before the first request."""
+    position = plan.first if plan.style == "page" else 0
+    return PagingState(position=position, last_below=last_below)
+
+
+def request_page(
+    plan: ResolvedPagination, state: PagingState, wanted: int | None = None
+) -> PageRequest:
+    """What to ask for next.
+
+    Args:
+        plan: The source's style.
+        state: Where the paging is.
+        wanted: Records that the run still wants (`limit`); None: all. No more than these are
+            asked for where the style allows to change the page size.
+    """
+    size = state.size if state.size is not None else plan.page_size
+    may_shrink = plan.style == "offset" or state.pages == 0
+    if size is not None and wanted is not None and may_shrink and plan.limit_key:
+        size = max(1, min(size, wanted))
+    query: dict[str, str] = {}
+    headers: dict[str, str] = {}
+    url: str | None = None
+    if plan.limit_key and size is not None:
+        query[plan.limit_key] = str(size)
+    if plan.style in _COUNTED and plan.skip_key:
+        query[plan.skip_key] = str(state.position)
+    if state.token is not None:
+        if plan.style == "cursor" and plan.cursor_key:
+            query[plan.cursor_key] = state.token
+        elif plan.style in ("next_url", "link_header"):
+            url, query = state.token, {}
+        elif plan.style == "continuation_header" and plan.header:
+            headers[plan.header] = state.token
+    cursor = (state.token or "") if url is None else ""
+    return PageRequest(query, headers, url, state.position, size, cursor)
+
+
+def advance(
+    plan: ResolvedPagination, state: PagingState, asked: int | None, facts: PageFacts
+) -> Step:
+    """Decide after a response.
+
+    Args:
+        plan: The source's style.
+        state: The state that the request was made from.
+        asked: Records that were asked for (`PageRequest.limit`).
+        facts: What came back.
+
+    Raises:
+        SourceDataError: The pages go in circles, or end before what the source declares.
+    """
+    state, notice = _note_declared(plan, state, facts)
+    if facts.received and (_repeats_last_page(state, facts) or _begins_again(state, facts)):
+        return replace(_end(_note_last(state), facts), is_repeat=True)
+    if facts.received:
+        state = _note_records(state, asked, facts)
+        if state.total is not None and state.records > state.total:
+            notice = (
+                f"the source declares {state.total} records and has delivered {state.records}: "
+                f"the declared total is not used any more"
+            )
+            state = replace(state, total=None, is_total_untrue=True)
+    else:
+        state = replace(state, pages=state.pages + 1, empty_pages=state.empty_pages + 1)
+    if plan.style == "none":
+        step = _end(state, facts)
+    elif plan.style in _COUNTED:
+        step = _after_counted(plan, state, asked, facts)
+    else:
+        step = _after_token(plan, state, facts)
+    notices = (facts.notice, step.notice or notice)
+    return replace(step, notice="; ".join(text for text in notices if text))
+
+
+def _after_counted(
+    plan: ResolvedPagination, state: PagingState, asked: int | None, facts: PageFacts
+) -> Step:
+    if facts.has_more is False:
+        return _end(state, facts)
+    if facts.received == 0:
+        if facts.has_more and plan.style == "page" and state.empty_pages < MAX_EMPTY_PAGES:
+            return Step(replace(state, position=state.position + 1, is_confirming=False))
+        return _end(_note_last(state) if state.short else state, facts)
+    is_short = asked is not None and facts.received < asked
+    has_declared = facts.has_more is not None or _declares_total(state)
+    is_sure = state.total is not None and state.total_pages is not None
+    if facts.has_more is None and _declares_total(state) and not _declares_more(state):
+        if is_short or is_sure:
+            return _end(state, facts)
+        # The page is full: a total that is too low looks just the same. One request tells.
+        is_confirming = True
+    elif not has_declared and is_short:
+        if state.last_below > 0 and facts.received < max(state.last_below, state.longest):
+            return _end(state, facts)
+        # The end, or a server that gives fewer records than asked. One request tells.
+        is_confirming = True
+    else:
+        is_confirming = False
+    size = state.size
+    step = facts.received if plan.style == "offset" else 1
+    if plan.style == "page" and state.pages == 1:
+        # Every page must be of one size. Without any declaration the size that the server really
+        # used is asked for from now on, which is right whether or not it counts by its own.
+        size = facts.received if is_short and not has_declared else asked
+    return Step(
+        replace(
+            state,
+            position=state.position + step,
+            size=size,
+            short=facts.received if is_short else 0,
+            is_confirming=is_confirming,
+            tail=facts.record_digests[-TAIL:] if is_short else (),
+        )
+    )
+
+
+def _after_token(plan: ResolvedPagination, state: PagingState, facts: PageFacts) -> Step:
+    token = facts.token or None
+    is_complete = _declares_total(state) and not _declares_more(state)
+    if token is None and facts.has_more is None and state.said_more and facts.received:
+        if not is_complete:
+            raise SourceDataError(
+                f"page {state.pages} neither names a next page ({_name(plan)}) nor says whether "
+                f"more records follow (pagination.hasMorePath), and an earlier page said that they "
+                f"do. If the source leaves both out of its last page, take hasMorePath out"
+            )
+        return _end(state, facts)
+    if facts.has_more is False or token is None:
+        return _end(state, facts)
+    declares_more = facts.has_more is True or _declares_more(state)
+    if state.token_guard.has_seen(digest_token(token)):
+        if facts.received == 0 and not declares_more:
+            return _end(state, facts)
+        raise SourceDataError(
+            f"page {state.pages} names a next page ({_name(plan)}) that was already read: paging "
+            f"would never end. Check {_keys(plan)}"
+        )
+    if state.empty_pages >= MAX_EMPTY_PAGES:
+        if declares_more:
+            raise SourceDataError(
+                f"{state.empty_pages} empty pages in a row, although the source says that more "
+                f"records follow. Check resultsJsonPath and {_keys(plan)}"
+            )
+        step = _end(state, facts)
+        notice = f"{state.empty_pages} empty pages in a row: taken for the end"
+        return replace(step, notice=notice)
+    guard = state.token_guard.after(digest_token(token))
+    return Step(replace(state, token=token, token_guard=guard))
+
+
+def _note_declared(
+    plan: ResolvedPagination, state: PagingState, facts: PageFacts
+) -> tuple[PagingState, str]:
+    notice = ""
+    if facts.total is not None and not state.is_total_untrue:
+        if state.total is not None and facts.total < state.total and plan.style in _COUNTED:
+            notice = (
+                f"the declared total fell from {state.total} to {facts.total} while paging: "
+                f"records may have moved between pages; the next sync reads them again"
+            )
+        state = replace(state, total=facts.total)
+    if facts.total_pages is not None:
+        state = replace(state, total_pages=facts.total_pages)
+    if facts.has_more is not None:
+        state = replace(state, said_more=facts.has_more)
+    return state, notice
+
+
+def _repeats_last_page(state: PagingState, facts: PageFacts) -> bool:
+    """Whether a page that was asked for only to make sure brings nothing new.
+
+    So answer servers that ignore the offset, that give the last page for any later one, or that
+    hide records after cutting the page: there is no further page.
+    """
+    recent = state.page_guard.recent
+    if (state.short or state.is_confirming) and recent and facts.digest == recent[-1]:
+        return True
+    overlap = _overlap(state.tail, facts.record_digests)
+    if overlap and overlap < facts.received:
+        raise SourceDataError(
+            f"page {state.pages + 1} begins with records of the page before it, which was shorter "
+            f"than asked: this source leaves records out of its pages. Declare "
+            f"pagination.totalPath, use `type: page` or a cursor, or set limitMax to the number of "
+            f"records that the source gives at most"
+        )
+    return overlap > 0
+
+
+def _begins_again(state: PagingState, facts: PageFacts) -> bool:
+    """Whether a cursor led from the last record that is declared to a page that was there before.
+
+    Some cursors are never empty.
+    """
+    is_complete = state.total is not None and state.records == state.total
+    return is_complete and bool(facts.digest) and state.page_guard.has_seen(facts.digest)
+
+
+def _overlap(tail: tuple[str, ...], digests: tuple[str, ...]) -> int:
+    """Records at the beginning of a page that are the end of the page before it."""
+    if not tail:
+        return 0
+    for count in range(len(digests), 0, -1):
+        if digests[count - 1] == tail[-1]:
+            compared = min(count, len(tail))
+            if digests[count - compared : count] == tail[-compared:]:
+                return count
+    return 0
+
+
+def _note_records(state: PagingState, asked: int | None, facts: PageFacts) -> PagingState:
+    if facts.digest and state.page_guard.has_seen(facts.digest):
+        size = f" (asked for {asked} records a page)" if asked else ""
+        raise SourceDataError(
+            f"page {state.pages + 1} repeats an earlier page{size}: the source ignores where to go "
+            f"on, and paging would never end. Check the names in `pagination`, or state "
+            f"`pagination: {{type: none}}` if one response holds everything"
+        )
+    guard = state.page_guard.after(facts.digest) if facts.digest else state.page_guard
+    return replace(
+        state,
+        pages=state.pages + 1,
+        records=state.records + facts.received,
+        longest=max(state.longest, facts.received),
+        # More after a page that no cap had shortened: this server leaves records out of its pages.
+        last_below=-1 if state.short < state.longest and state.short else state.last_below,
+        empty_pages=0,
+        page_guard=guard,
+    )
+
+
+def _note_last(state: PagingState) -> PagingState:
+    """A short page was the last one. So is any that is shorter than the longest: a server that
+    gives fewer records than asked has given that many, and would have given the rest.
+    """
+    if state.last_below < 0:
+        return state
+    return replace(state, last_below=max(state.last_below, state.longest))
+
+
+def _declares_total(state: PagingState) -> bool:
+    return state.total is not None or state.total_pages is not None
+
+
+def _declares_more(state: PagingState) -> bool:
+    return (state.total is not None and state.records < state.total) or (
+        state.total_pages is not None and state.pages < state.total_pages
+    )
+
+
+def _end(state: PagingState, facts: PageFacts) -> Step:
+    if facts.has_more is True:
+        raise SourceDataError(
+            f"page {state.pages} says that more records follow (pagination.hasMorePath), but "
+            f"nothing leads on; {state.records} records were read"
+        )
+    if state.total is not None and state.records < state.total:
+        raise SourceDataError(
+            f"the source declares {state.total} records (pagination.totalPath), but its pages end "
+            f"after {state.records}: the sync would be short. If the declared number counts "
+            f"something else, take totalPath out"
+        )
+    if state.total_pages is not None and state.pages < state.total_pages:
+        raise SourceDataError(
+            f"the source declares {state.total_pages} pages (resultsTotalPagesPath), but its pages "
+            f"end after {state.pages}: the sync would be short"
+        )
+    return Step(None, last_below=state.last_below)
+
+
+def may_be_repeat(state: PagingState, digest: str) -> bool:
+    """Whether a page with this digest was there before: `advance` decides what that means."""
+    return state.page_guard.has_seen(digest)
+
+
+def digest_token(token: str) -> str:
+    """Digest by which cursors and URLs are compared."""
+    return blake2b(token.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _name(plan: ResolvedPagination) -> str:
+    return {
+        "cursor": "cursor",
+        "next_url": "URL in the body",
+        "link_header": "Link header",
+        "continuation_header": f"header {plan.header}",
+    }[plan.style]
+
+
+def _keys(plan: ResolvedPagination) -> str:
+    return {
+        "cursor": "pagination.cursorPath and pagination.cursorKey",
+        "next_url": "pagination.nextUrlPath",
+        "link_header": "what the source sends in its Link header",
+        "continuation_header": "continuationTokenHeader",
+    }[plan.style]

@@ -23,7 +23,6 @@ from sync_pipeline.load.client import SpaceClient, SpaceSettings
 from sync_pipeline.load.ledger import Ledger, open_ledger
 from sync_pipeline.load.model_reader import fetch_target_model
 from sync_pipeline.load.publish import BulkHabits
-from sync_pipeline.local_space.server.launcher import running_space
 from sync_pipeline.model import (
     BatchRef,
     DeadLetter,
@@ -79,6 +78,10 @@ def open_client(setting: Setting) -> Iterator[SpaceClient]:
     """
     environment, config = setting.environment, setting.config
     if config.target.space == "local":
+        from sync_pipeline.local_space.server.launcher import (  # noqa: PLC0415 - a server: 0.15 s
+            running_space,
+        )
+
         with running_space(setting.storage_dir, model=local_model_path(config)) as url:
             # No limit of our own: nobody else pays for this space.
             settings = SpaceSettings(

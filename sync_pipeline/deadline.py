@@ -91,13 +91,13 @@ class TimeBudget:
 
     @contextmanager
     def waiting(
-        self, longest_s: float | None, set_timeout: Callable[[float], None]
+        self, longest_s: float | None, set_timeout: Callable[[float | None], None]
     ) -> Iterator[None]:
         """Around one wait for the network.
 
         Args:
             longest_s: The timeout it would have of its own; None: none.
-            set_timeout: Gets the timeout it is to have, more than 0.
+            set_timeout: Gets the timeout it is to have, more than 0; after a shorter one, its own.
 
         Raises:
             TookTooLongError: Nothing is left, or the wait used it up.
@@ -113,6 +113,8 @@ class TimeBudget:
             self._waiting_since = started
         try:
             yield
+            if is_cut:
+                set_timeout(longest_s)
         except TimeoutError as err:
             if is_cut and not isinstance(err, TookTooLongError):
                 raise self._used_up() from err
@@ -222,8 +224,14 @@ class _BoundedResponse(http.client.HTTPResponse):
             self.fp = io.BufferedReader(self._bounded)
 
     def begin(self) -> None:
-        """Read status line and headers."""
+        """Read status line and headers, of interim answers too.
+
+        http.client takes 102 and 103 for the answer, and the next request would get the real one.
+        """
         super().begin()
+        while 101 < self.status < 200:
+            self.headers = self.msg = None  # type: ignore[assignment]  # as before the first
+            super().begin()
         if self._bounded is not None:
             self._bounded.is_body = True
 

@@ -132,6 +132,7 @@ ENDLESS = {
     "one header": (OK + b"X-Wait: ", b"a"),
     "headers": (OK, b"X-W:\r\n"),
     "100 Continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "103 Early Hints": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
     "body of a known length": (OK + b"Content-Length: 1000000\r\n\r\n", b" "),
     "body until the end": (OK + b"Connection: close\r\n\r\n", b" "),
     "chunks": (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
@@ -353,16 +354,32 @@ def test_threads_have_budgets_of_their_own_and_none_is_started() -> None:
     assert threading.active_count() == before
 
 
+def test_interim_answers_are_passed_over() -> None:
+    def speaks(conn: socket.socket, _tick: Callable[[], None]) -> None:
+        number = 0
+        while read_head(conn):
+            number += 1
+            for interim in (b"100 Continue", b"102 Processing", b"103 Early Hints"):
+                conn.sendall(b"HTTP/1.1 " + interim + b"\r\nLink: </a>\r\n\r\n")
+            conn.sendall(OK + b"Content-Length: 1\r\n\r\n%d" % number)
+
+    with server(speaks, Ticks()) as host, session() as opened:
+        for expected in ("1", "2", "3"):
+            with TimeBudget(60):
+                answer = opened.get(f"http://{host}/", timeout=PATIENCE_S)
+            assert (answer.status_code, answer.text) == (200, expected)
+
+
 def test_a_nested_wait_is_counted_once() -> None:
     now = [0.0]
     budget = TimeBudget(100, clock=lambda: now[0])
-    limits: list[float] = []
+    limits: list[float | None] = []
     with budget.waiting(None, limits.append):
         now[0] += 10
         with budget.waiting(30, limits.append):
             now[0] += 5
     assert budget.left_s == 85
-    assert limits == [100, 30]
+    assert limits == [100, 30, None], "the outer wait gets its own timeout back"
 
 
 def test_no_wait_is_begun_when_nothing_is_left() -> None:

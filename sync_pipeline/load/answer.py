@@ -41,6 +41,8 @@ class Answer:
     fate: Fate = "certain"
     #: What went wrong with the connection, or is wrong with the body of a 2xx; else "".
     trouble: str = ""
+    #: Failed attempts that it counts as: one that used up its time has cost minutes.
+    weight: int = 1
 
     @property
     def is_ok(self) -> bool:

@@ -191,7 +191,7 @@ class SpaceClient:
                 self._tell_of_broken(method, path, answer)
             if answer.is_ambiguous:
                 return answer
-            failures += _TOO_SLOW_COUNTS if received.is_too_slow else 1
+            failures += answer.weight
             refused += is_refusal(answer.status)
             if refused >= MAX_REFUSED:
                 answer = replace(answer, fate="certain")
@@ -386,6 +386,7 @@ def _read(method: str, received: Received, expects: Shape) -> Answer:
         describe_broken(received.content, body)
         if is_success and not is_sound
         else received.trouble,
+        _TOO_SLOW_COUNTS if received.is_too_slow else 1,
     )
 
 

@@ -35,14 +35,14 @@ _TOO_LONG = frozenset({413, 414, 431})
 _REFUSALS = _TOO_LONG | {400, 404, 405, 406, 409, 410, 411, 412, 415, 416, 417, 422}
 
 _TABLE: dict[int, _Fates] = {
-    **dict.fromkeys((200, 201, 202, 203, 204, 205), _CERTAIN),
+    **dict.fromkeys(range(200, 300), _CERTAIN),
     # Redirects would take the token elsewhere.
     **dict.fromkeys((301, 302, 303, 307, 308), _FATAL),
     # 407: the proxy wants credentials.
     **dict.fromkeys((401, 403, 407), _FATAL),
     **dict.fromkeys(_REFUSALS, _CERTAIN),
     429: _NOT_DONE,
-    # Not named, so unknown: 0 (the connection broke), 1xx, 206, 300, 304, 402, 408, 418, 425, 499,
+    # Not named, so unknown: 0 (the connection broke), 1xx, 300, 304, 402, 408, 418, 425, 499,
     # and all from 500 on, Cloudflare's 520 to 529 among them.
 }
 

@@ -84,15 +84,15 @@ class SpaceHealth:
             count = self._broken_at_first
         if count >= MAX_BROKEN_AT_FIRST:
             raise self.give_up(
-                f"{self._host} gave {count} answers with status {answer.status} and "
-                f"{answer.trouble}, and none that is one of the Content Management API. "
+                f"{self._host} gave {count} answers such as this: status {answer.status}, "
+                f"{answer.trouble}. That is not a Content Management API. "
                 "Check CONTENTFUL_CMA_URL.",
                 answer,
             )
 
     def _note_failure(self, kind: str, answer: Answer) -> None:
         with self._lock:
-            self._in_a_row[kind] += 1
+            self._in_a_row[kind] += answer.weight
             failures = self._in_a_row[kind]
         if failures >= self._max_in_a_row:
             raise self.give_up(

@@ -100,8 +100,10 @@ class _Progress:
     sent: Action | None = None
     changes: tuple[Change, ...] = ()
     conflicts: int = 0
-    #: Writes whose fate was not known when they were answered.
+    #: Writes whose fate was not known when they were answered, and those of them that a proxy
+    #: seems to have refused.
     unknown: int = 0
+    refused: int = 0
     last: Answer = field(default_factory=lambda: Answer(0))
 
     def __post_init__(self) -> None:
@@ -183,7 +185,7 @@ class Writer:
         while not isinstance(at.step, Unchanged):
             if isinstance(at.step, Refused):
                 return self._failed(at, at.step.error_id, at.step.reason)
-            if at.unknown >= (MAX_REFUSED if is_refusal(at.last.status) else MAX_UNKNOWN):
+            if at.unknown >= MAX_UNKNOWN or at.refused >= MAX_REFUSED:
                 return self._refused(at, at.last)
             try:
                 at.last = self._send(at.step)
@@ -216,7 +218,8 @@ class Writer:
     def _find_out(self, at: _Progress, step: Create | Patch, answer: Answer) -> Written | None:
         """Read back what the entry holds; how the write has failed, if there is no going on."""
         if answer.is_ambiguous:
-            at.unknown += 1
+            at.unknown += answer.weight
+            at.refused += is_refusal(answer.status)
             # If it turns out to have arrived, be it later, the change was ours.
             at.sent = at.sent or _action_of(step)
             self.client.back_off(at.unknown - 1)

@@ -31,7 +31,7 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
 
 #: After these nobody knows whether a write was carried out.
 UNKNOWN_STATUSES = (
-    *(0, 206, 300, 304, 402, 408, 418, 420, 425, 444, 451, 460, 499),
+    *(0, 300, 304, 402, 408, 418, 420, 425, 444, 451, 460, 499),
     *(500, 501, 502, 503, 504, 505, 507, 508, 509, 511),
     *range(520, 531),
     *(598, 599, 999),

@@ -34,7 +34,7 @@ def test_an_unknown_outcome_is_repeatable_for_reads_and_ambiguous_for_writes(
     assert {fate_of(method, status, is_sound=is_sound) for method in WRITES} == {"ambiguous"}
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 203, 204, *REFUSALS])
+@pytest.mark.parametrize("status", [200, 201, 202, 203, 204, 206, 226, *REFUSALS])
 def test_a_word_of_the_api_is_certain_and_nobody_else_s_is(status: int) -> None:
     for method in ("GET", *WRITES):
         assert fate_of(method, status, is_sound=True) == "certain"

@@ -21,8 +21,8 @@ SELECTED_SYS = (
     "sys.createdAt",
     "sys.fieldStatus",
 )
-#: Stands for a locale without any value, which has no digest.
-EMPTY_DIGEST = "-"
+#: Ends the digest of a locale that is out.
+_OUT = "+"
 
 
 def entry_params(target: TargetModel, field_ids: Iterable[str]) -> dict[str, str | int]:
@@ -56,7 +56,7 @@ def read_existing(
         },
         locale_states=states,
         unmapped_locales=_locales_of(fields, field_ids) if is_whole else None,
-        digests=digest_locales(fields) if is_whole and states is not None else {},
+        digests=digest_locales(body) if is_whole and states is not None else {},
     )
 
 
@@ -69,20 +69,34 @@ def read_locale_states(sys: Mapping[str, Any]) -> dict[str, str] | None:
     return {str(locale): str(state) for locale, state in states.items()}
 
 
-def digest_locales(fields: Mapping[str, Any]) -> dict[str, str]:
-    """`{locale: digest}` of all values; two bodies with one digest hold the same in that locale."""
-    by_locale: dict[str, dict[str, Any]] = {}
-    for name, values in fields.items():
+def digest_locales(body: Mapping[str, Any]) -> dict[str, str]:
+    """`{locale: digest}` of all that an entry shows in a locale, its tags and concepts included.
+
+    Args:
+        body: The entry with all of its fields, and the states of its locales.
+    """
+    states = read_locale_states(body["sys"]) or {}
+    held: dict[str, dict[str, Any]] = {locale: {} for locale in states}
+    for name, values in (body.get("fields") or {}).items():
         for locale, value in values.items() if isinstance(values, Mapping) else ():
             if not is_blank(value):
-                by_locale.setdefault(locale, {})[name] = value
-    return {locale: _digest(values) for locale, values in by_locale.items()}
+                held.setdefault(locale, {})[name] = value
+    labels = _labels_of(body)
+    return {
+        locale: _digest([values, labels]) + (_OUT if states.get(locale, "draft") != "draft" else "")
+        for locale, values in held.items()
+    }
 
 
 def find_untouched(digests: Mapping[str, str], now: Mapping[str, str]) -> frozenset[str]:
-    """Locales that hold just what they held when the digests were taken."""
+    """Locales that show just what they showed when the digests were taken.
+
+    One that was out then and is no more has been taken back on purpose.
+    """
     return frozenset(
-        locale for locale, digest in digests.items() if digest == now.get(locale, EMPTY_DIGEST)
+        locale
+        for locale, digest in digests.items()
+        if now.get(locale) in (digest, digest.removesuffix(_OUT) + _OUT)
     )
 
 
@@ -112,6 +126,14 @@ def digest_intended(before: ExistingEntry | None, changes: Iterable[Change]) -> 
     return digest_fields(fields)
 
 
+def _labels_of(body: Mapping[str, Any]) -> list[str]:
+    """Ids of tags and concepts, whatever their order: they belong to no locale."""
+    metadata = body.get("metadata")
+    lists = metadata.values() if isinstance(metadata, Mapping) else ()
+    links = (item for items in lists if isinstance(items, list) for item in items)
+    return sorted(json.dumps(link, sort_keys=True) for link in links)
+
+
 def _plain(value: Any) -> Any:
     """A value in which equal numbers are written alike: the space answers 7 for 7.0."""
     if isinstance(value, Mapping):
@@ -124,7 +146,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _digest(values: Mapping[str, Any]) -> str:
+def _digest(values: Any) -> str:
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from sync_pipeline.load.entry_body import EMPTY_DIGEST, digest_fields, find_untouched
+from sync_pipeline.load.entry_body import digest_fields, find_untouched
 from sync_pipeline.load.ledger import PendingPublish
 from sync_pipeline.load.plan import ExistingEntry, derive_entry_id
 from sync_pipeline.load.publish_item import PublishItem
@@ -124,7 +124,7 @@ def digests_of(entry: ExistingEntry, share: Share) -> dict[str, str]:
     """`{locale: digest}` of what an entry holds in the locales of a share, where that is known."""
     if not entry.digests or share.locales is None:
         return {}
-    return {code: entry.digests.get(code, EMPTY_DIGEST) for code in sorted(share.locales)}
+    return {code: entry.digests[code] for code in sorted(share.locales & entry.digests.keys())}
 
 
 def item_to_publish(

@@ -107,7 +107,7 @@ def keep_untouched(item: PublishItem, body: Mapping[str, Any]) -> PublishItem | 
     sys = body.get("sys") or {}
     if read_locale_states(sys) is None or sys.get("archivedVersion") is not None:
         return None
-    kept = find_untouched(item.digests, digest_locales(body.get("fields") or {}))
+    kept = find_untouched(item.digests, digest_locales(body))
     going = tuple(sorted(kept if item.locales is None else kept.intersection(item.locales)))
     return replace(item, locales=going) if going else None
 

@@ -209,6 +209,55 @@ def test_an_editor_who_gets_in_between_keeps_his_locale(
     assert pages.ledger.all_pending() == ()
 
 
+def take_back(pages: LocaleSpace) -> None:
+    version = pages.entry("a")["sys"]["version"]
+    body = {"remove": {"fields": {"*": ["en-US"]}}}
+    pages.space.call("PUT", "/entries/a/published", body, X_Contentful_Version=str(version))
+
+
+def take_back_all(pages: LocaleSpace) -> None:
+    pages.space.call("DELETE", "/entries/a/published")
+
+
+def tag(pages: LocaleSpace) -> None:
+    pages.space.call("PUT", "/tags/t", {"name": "T", "sys": {"visibility": "public"}})
+    held = pages.entry("a")
+    link = {"sys": {"type": "Link", "linkType": "Tag", "id": "t"}}
+    pages.space.call(
+        "PUT",
+        "/entries/a",
+        {"fields": held["fields"], "metadata": {"tags": [link], "concepts": []}},
+        X_Contentful_Version=str(held["sys"]["version"]),
+    )
+
+
+@pytest.mark.parametrize("is_killed", [True, False], ids=["after a kill", "in between"])
+@pytest.mark.parametrize(
+    ("act", "english"), [(take_back, "draft"), (take_back_all, "draft"), (tag, "changed")]
+)
+def test_what_an_editor_takes_back_or_tags_is_not_brought_out_though_its_values_are_ours(
+    pages: LocaleSpace, act: Callable[[LocaleSpace], None], english: str, is_killed: bool
+) -> None:
+    pages.put_page("a", {"en-US": "published", "de-DE": "published"})
+
+    def come_in_between(_method: str, path: str) -> None:
+        if path.endswith("/published"):
+            pages.client.meanwhile = lambda _method, _path: None
+            act(pages)
+
+    if is_killed:
+        kill_before_publish(pages, [page("a", ENGLISH)])
+        act(pages)
+    else:
+        pages.client.meanwhile = come_in_between
+    outcomes = pages.run([page("a", ENGLISH)])
+    assert not outcomes["a"].published
+    assert pages.states("a")["en-US"] == english
+    assert pages.ledger.all_pending() == ()
+    pages.run([page("a", ENGLISH)])
+    assert pages.written == []
+
+
 def test_an_editor_who_changes_all_that_was_written_keeps_all(pages: LocaleSpace) -> None:
     pages.put_page("a", HALF)
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 #: A token is renewed this long before it expires, in seconds (or a tenth of its life, if less).
 _MARGIN_S = 60.0
@@ -201,7 +201,8 @@ def with_query(url: str, parameters: Mapping[str, str]) -> str:
         for piece in parts.query.split("&")
         if piece and not any(name in parameters for name, _ in _pairs(piece))
     )
-    added = urlencode(parameters)
+    # %20 and not +: a plus is a plus for servers that go by RFC 3986 (OData), and all know %20.
+    added = urlencode(parameters, quote_via=quote, safe="")
     joined = "&".join(piece for piece in (query, added) if piece)
     return urlunsplit(parts._replace(query=joined, fragment=""))
 

@@ -25,29 +25,14 @@ from sync_pipeline.errors import ConfigError, SourceDataError, SourceError
 from sync_pipeline.extract.formats import TextMemory
 from sync_pipeline.extract.http.auth import Authenticator, NoAuth, with_query
 from sync_pipeline.extract.http.bodies import Answer, BodyStream, too_long
-from sync_pipeline.extract.http.failures import (
-    describe_failure,
-    explain_status,
-    is_final_tls_failure,
-    words_of_head,
-)
+from sync_pipeline.extract.http.failures import describe_failure, is_final_tls_failure
 from sync_pipeline.extract.http.redirects import MOST_REDIRECTS, leave, loses_body, redirect_target
-from sync_pipeline.extract.http.retrying import (
-    Attempts,
-    RateLimit,
-    RetryPolicy,
-    TransientFailure,
-    is_transient,
-    read_retry_after,
-)
+from sync_pipeline.extract.http.retrying import Attempts, RateLimit, RetryPolicy, TransientFailure
 from sync_pipeline.extract.http.sessions import SAFE_HEADERS, SessionPerThread, is_same_origin
-from sync_pipeline.extract.own_words import quote_words
+from sync_pipeline.extract.http.statuses import check_status
 from sync_pipeline.redaction import Redactor, redact_url
 
 T = TypeVar("T")
-
-#: Bytes of an error's body that are looked at for its message.
-_ERROR_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +171,7 @@ class SourceHttp:
             timeout_s=self._limits.timeout_s,
         )
         try:
-            self._check_status(response, stream, name)
+            check_status(response, stream, name=name, now=self._clock(), redact=self.redact)
             declared = response.headers.get("Content-Length", "")
             is_number = declared.isascii() and declared.isdigit()
             if is_number and int(declared) > self._limits.max_response_bytes:
@@ -356,25 +341,6 @@ class SourceHttp:
         ):
             return TransientFailure(f"{name} failed: {reason}")
         return SourceError(f"{name} failed: {reason}")
-
-    def _check_status(self, response: requests.Response, stream: BodyStream, name: str) -> None:
-        status = response.status_code
-        if status in (200, 201, 203, 204, 205):
-            return
-        try:
-            head = stream.read(_ERROR_BYTES)
-        except (TransientFailure, SourceDataError):
-            head = b""
-        content_type = response.headers.get("Content-Type")
-        if is_transient(status):
-            words = quote_words(words_of_head(head, content_type))
-            raise TransientFailure(
-                self.redact(f"{name} answered status {status}{words}"),
-                status=status,
-                retry_after_s=read_retry_after(response.headers.get("Retry-After"), self._clock()),
-            )
-        why = explain_status(status, head, content_type)
-        raise SourceError(self.redact(f"{name} answered status {status}{why}"), status=status)
 
 
 def _put_address(request: HttpRequest, what: str) -> str:

@@ -1,14 +1,15 @@
 """When a failed request is made again, and after how long.
 
-Retried is only what another attempt can mend: broken connections, 408, 425, 429 and 5xx. All else,
-and all that is unknown, is final.
+Retried is only what another attempt can mend: broken connections, 408, 425, 429 and 5xx, and a 403
+or 413 that says when to come back. All else, and all that is unknown, is final.
 """
 
 from __future__ import annotations
 
 import random
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parsedate_to_datetime
@@ -18,9 +19,15 @@ from sync_pipeline.errors import SourceError
 
 #: Request Timeout, Too Early, Too Many Requests.
 _TRANSIENT_BELOW_500 = frozenset({408, 425, 429})
+#: Final, unless the server says how long: GitHub's limits, and a WAF's, are 403.
+_TRANSIENT_WITH_PAUSE = frozenset({403, 413})
 #: Not Implemented, HTTP Version Not Supported, Loop Detected, Not Extended, Network Authentication
 #: Required: the same request gets the same answer.
 _FINAL_FROM_500 = frozenset({501, 505, 508, 510, 511})
+
+
+#: More is a moment in Unix time: as seconds to wait it would be decades.
+_UNIX_TIME = 1e9
 
 
 class TransientFailure(Exception):  # noqa: N818  # internal: becomes a SourceError or a new attempt
@@ -141,9 +148,47 @@ class RateLimit:
         self._next = max(now, self._next) + self._interval_s
 
 
-def is_transient(status: int) -> bool:
-    """Whether the same request may be answered otherwise a little later."""
+def is_transient(status: int, pause_s: float | None = None) -> bool:
+    """Whether the same request may be answered otherwise a little later.
+
+    Args:
+        status: Of the answer.
+        pause_s: See `read_pause`.
+    """
+    if status in _TRANSIENT_WITH_PAUSE:
+        return pause_s is not None
     return status in _TRANSIENT_BELOW_500 or (status >= 500 and status not in _FINAL_FROM_500)
+
+
+def read_pause(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that an answer asks to wait: by Retry-After, or until its used up limit begins anew.
+
+    Args:
+        headers: Names in any case.
+        now: Unix time.
+    """
+    pause = read_retry_after(headers.get("Retry-After"), now)
+    if pause is not None:
+        return pause
+    for prefix in ("X-RateLimit-", "X-Rate-Limit-", "RateLimit-"):
+        if headers.get(f"{prefix}Remaining", "").strip() == "0":
+            return _until_reset(headers.get(f"{prefix}Reset", ""), now)
+    # https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
+    limit = headers.get("RateLimit", "")
+    reset = re.search(r"\b(?:t|reset)=(\d+)", limit)
+    is_used_up = re.search(r"\b(?:r|remaining)=0\b", limit)
+    return _until_reset(reset.group(1), now) if reset and is_used_up else None
+
+
+def _until_reset(value: str, now: float) -> float | None:
+    """Some send seconds to wait, some the moment in Unix time, some that in milliseconds."""
+    try:
+        seconds = float(value.strip())
+    except ValueError:
+        return read_retry_after(value, now) or None
+    if seconds > _UNIX_TIME:
+        seconds = (seconds / 1000 if seconds > 1000 * _UNIX_TIME else seconds) - now
+    return seconds if 0 < seconds < float("inf") else None
 
 
 def read_retry_after(value: str | None, now: float) -> float | None:

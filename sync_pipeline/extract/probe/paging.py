@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit, urlunsplit
 
 from sync_pipeline.extract.formats.json_path import spell_step
 from sync_pipeline.extract.rest.paging.link_header import UnreadableLinkError, find_next
@@ -221,7 +221,9 @@ def _with(url: str, parameters: Mapping[str, str]) -> str:
     parts = urlsplit(url)
     kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True)
             if name not in parameters]  # fmt: skip
-    return urlunsplit(parts._replace(query=urlencode([*kept, *parameters.items()], safe="$")))
+    return urlunsplit(
+        parts._replace(query=urlencode([*kept, *parameters.items()], safe="$", quote_via=quote))
+    )
 
 
 def _read_facts(surroundings: Mapping[str, Any] | None) -> _Facts:

@@ -7,6 +7,7 @@ format, goes through a temporary file, and its records come in chunks: memory is
 from __future__ import annotations
 
 import io
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from hashlib import blake2b
 from typing import Any, BinaryIO, cast
 
 import orjson
+import requests
 
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.pagination import ResolvedPagination
@@ -50,6 +52,10 @@ MEMORY_BYTES = 8 * 1024 * 1024
 #: Records in a page that is cut from a larger response.
 CHUNK_RECORDS = 1000
 _COPY_BYTES = 256 * 1024
+#: `items 0-24/66`; PostgREST leaves the unit out.
+_CONTENT_RANGE = re.compile(
+    r"(?:\S+ )?(?P<first>[0-9]{1,18})-(?P<last>[0-9]{1,18})/(?P<total>[0-9]{1,18})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +238,27 @@ def open_rows(
         )
     except SourceDataError as err:
         raise body.answer.reject(err) from err
+
+
+def refuse_part(answer: Answer) -> None:
+    """Raise where an answer says that it is a part of the whole (206), and no page follows.
+
+    Raises:
+        SourceDataError: It is not known to be the whole.
+    """
+    if answer.status != requests.codes.partial:
+        return
+    said = answer.headers.get("Content-Range", "").strip()
+    found = _CONTENT_RANGE.fullmatch(said)
+    if said.endswith("*/0") or (
+        found and int(found["first"]) == 0 and int(found["last"]) + 1 == int(found["total"])
+    ):
+        return
+    shown = f", {said[:60]!r}" if said else ""
+    raise SourceDataError(
+        f"{answer.name} answered status 206: a part of the records{shown}. Declare `pagination`, "
+        f"or ask for all of them"
+    )
 
 
 def facts_of(

@@ -34,6 +34,7 @@ from sync_pipeline.extract.rest.reading import (
     open_rows,
     read_body,
     read_chunks,
+    refuse_part,
 )
 from sync_pipeline.extract.rest.requesting import RequestTemplates
 from sync_pipeline.extract.trail import LENGTH, Trail, digest_records, follows, trail_of
@@ -304,6 +305,7 @@ class RestSource:
                 with self._http.open(request, home=home) as answer:
                     if answer.is_empty:
                         return
+                    refuse_part(answer)
                     rows = read_records(
                         answer.stream,  # type: ignore[arg-type]  # RawIOBase is enough
                         self._config,

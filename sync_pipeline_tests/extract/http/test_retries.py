@@ -71,6 +71,45 @@ def test_an_answer_without_the_whole_data_is_an_error(status):
             fetch_all(config_of(api.url))
 
 
+@pytest.mark.parametrize("style", ["offset", "page", "cursor", "next_url", "link_header"])
+def test_a_page_may_say_that_it_is_a_part(style):
+    """PostgREST (`Prefer: count=exact`) and others answer every page but the last with 206."""
+    catalogue = Catalogue(numbered(25), style)
+
+    def route(request):
+        reply = catalogue(request)
+        return Reply(
+            reply.body, status=206 if len(api.requests) < 3 else 200, headers=reply.headers
+        )
+
+    with serve(route) as api:
+        found = fetch_all(config_of(api.url, pagination=pagination_of(style)))
+    assert found == numbered(25)
+
+
+@pytest.mark.parametrize(
+    ("said", "is_whole"),
+    [("0-2/3", True), ("items 0-2/3", True), ("*/0", True), (None, False), ("0-2/*", False),
+     ("items 0-2/66", False), ("3-5/6", False), ("nonsense", False), ("0-2/" + "9" * 50, False)],
+)  # fmt: skip
+def test_a_part_is_not_taken_for_the_whole(said, is_whole):
+    headers = {"Content-Range": said} if said else {}
+    with serve(lambda _r: Reply({"items": numbered(3)}, status=206, headers=headers)) as api:
+        if is_whole:
+            assert fetch_all(config_of(api.url)) == numbered(3)
+            return
+        with pytest.raises(SourceError, match=r"status 206: a part.*Declare `pagination`"):
+            fetch_all(config_of(api.url))
+
+
+@pytest.mark.parametrize("style", [None, "offset"])
+def test_who_asks_for_a_range_gets_no_more_than_that(style):
+    block = pagination_of(style) if style else None
+    with serve(lambda _r: Reply({"items": numbered(3)}, status=206)) as api:
+        with pytest.raises(SourceError, match="status 206"):
+            fetch_all(config_of(api.url, headers={"Range": "bytes=0-99"}, pagination=block))
+
+
 @pytest.mark.parametrize("status", [204, 205])
 def test_no_content_is_no_records(status):
     with serve(lambda _r: Reply(status=status)) as api:
@@ -119,6 +158,52 @@ def test_retry_after_is_obeyed(status, header, pause):
     with serve(failing_first(1, reply, Catalogue(numbered(3)))) as api:
         fetch_all(config_of(api.url), sleep=slept.append, clock=lambda: NOW)
     assert slept == [pause]
+
+
+WAITS = {
+    "Retry-After": ({"Retry-After": "7"}, 7),
+    "date": ({"Retry-After": formatdate(NOW + 9, usegmt=True)}, 9),
+    "Unix time": ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{NOW + 12:.0f}"}, 12),
+    "Unix time in ms": ({"X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Reset": f"{NOW + 5:.0f}000"}, 5),
+    "seconds": ({"RateLimit-Remaining": "0", "RateLimit-Reset": "30"}, 30),
+    "one header": ({"RateLimit": '"default";r=0;t=8'}, 8),
+    "older spelling": ({"RateLimit": "limit=100, remaining=0, reset=11"}, 11),
+    "both": ({"Retry-After": "2", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "50"}, 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [403, 413, 429, 503])
+@pytest.mark.parametrize(("headers", "pause"), WAITS.values(), ids=list(WAITS))
+def test_who_says_when_to_come_back_is_asked_again_then(status, headers, pause):
+    slept = []
+    reply = Reply({"message": "slow down"}, status=status, headers=headers)
+    with serve(failing_first(1, reply, Catalogue(numbered(3)))) as api:
+        config = config_of(api.url, pagination=pagination_of("offset"))
+        assert fetch_all(config, sleep=slept.append, clock=lambda: NOW) == numbered(3)
+    assert slept == [pause]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Retry-After": "soon"}, {"X-RateLimit-Remaining": "7", "X-RateLimit-Reset": "30"},
+     {"X-RateLimit-Remaining": "0"}, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "x"},
+     {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{NOW - 9:.0f}"},
+     {"RateLimit": '"default";r=5;t=8'}, {"RateLimit": "r=0"}],
+    ids=str,
+)  # fmt: skip
+def test_a_refusal_that_names_no_time_is_final(headers):
+    with serve(lambda _r: Reply({"message": "no"}, status=403, headers=headers)) as api:
+        with pytest.raises(SourceError, match="status 403"):
+            fetch_all(config_of(api.url), clock=lambda: NOW)
+    assert len(api.requests) == 1
+
+
+def test_a_refusal_that_stays_tells_its_own_words_and_can_be_tried_later():
+    reply = Reply({"message": "secondary rate limit"}, status=403, headers={"Retry-After": "1"})
+    with serve(lambda _r: reply) as api:
+        with pytest.raises(SourceError, match=r"403.*secondary rate limit.*3 attempts") as caught:
+            fetch_all(config_of(api.url, retries=2))
+    assert caught.value.retryable
 
 
 def test_a_source_that_asks_to_wait_very_long_is_given_up():
@@ -174,6 +259,7 @@ def test_progress_begins_the_count_again():
 def test_every_status_is_either_transient_or_final():
     transient = {status for status in range(600) if is_transient(status)}
     assert {408, 425, 429, 500, 503, 599} <= transient
+    assert {status for status in range(600) if is_transient(status, 1.0)} - transient == {403, 413}
     assert not transient & {*range(400), 400, 401, 404, 501, 505}
 
 

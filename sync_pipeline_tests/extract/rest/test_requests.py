@@ -34,19 +34,45 @@ def asked(config_values=None, *, path="/x", variables=None, handler=items):
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("http://h/x", "http://h/x?limit=10&q=a+b"),
-        ("http://h", "http://h?limit=10&q=a+b"),
-        ("http://h/x?", "http://h/x?limit=10&q=a+b"),
-        ("http://h/x?a=1", "http://h/x?a=1&limit=10&q=a+b"),
-        ("http://h/x?a=1&", "http://h/x?a=1&limit=10&q=a+b"),
-        ("http://h/x?limit=5&a=1", "http://h/x?a=1&limit=10&q=a+b"),
-        ("http://h/x?flag&a=%2F", "http://h/x?flag&a=%2F&limit=10&q=a+b"),
-        ("http://h/x#top", "http://h/x?limit=10&q=a+b"),
-        ("http://h/x?a=1#top", "http://h/x?a=1&limit=10&q=a+b"),
+        ("http://h/x", "http://h/x?limit=10&q=a%20b"),
+        ("http://h", "http://h?limit=10&q=a%20b"),
+        ("http://h/x?", "http://h/x?limit=10&q=a%20b"),
+        ("http://h/x?a=1", "http://h/x?a=1&limit=10&q=a%20b"),
+        ("http://h/x?a=1&", "http://h/x?a=1&limit=10&q=a%20b"),
+        ("http://h/x?limit=5&a=1", "http://h/x?a=1&limit=10&q=a%20b"),
+        ("http://h/x?flag&a=%2F", "http://h/x?flag&a=%2F&limit=10&q=a%20b"),
+        ("http://h/x#top", "http://h/x?limit=10&q=a%20b"),
+        ("http://h/x?a=1#top", "http://h/x?a=1&limit=10&q=a%20b"),
     ],
 )
 def test_parameters_join_any_query_string(url, expected):
     assert with_query(url, {"limit": "10", "q": "a b"}) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [("Color eq 'red' and Price gt 5", "Color%20eq%20%27red%27%20and%20Price%20gt%205"),
+     ("a+b", "a%2Bb"), ("ü / ?&=#", "%C3%BC%20%2F%20%3F%26%3D%23"), ("100%", "100%25"),
+     ("tab\there", "tab%09here"), ("", ""), ("~-._", "~-._"), ("\U0001f600", "%F0%9F%98%80")],
+)  # fmt: skip
+@pytest.mark.parametrize("where", ["queryParameters", "auth", "pagination"])
+def test_every_server_understands_what_is_in_a_query(value, sent, where):
+    """A blank is %20: for some servers a plus is a plus (RFC 3986)."""
+    block = {"type": "cursor", "cursorPath": "next", "cursorKey": "$q"}
+    values = {
+        "queryParameters": {"queryParameters": {"$q": value}},
+        "auth": {"auth": {"type": "api_key", "name": "$q", "in": "query", "value": value}},
+        "pagination": {"pagination": block},
+    }[where]
+    if not value and where != "queryParameters":
+        return
+
+    def route(request):
+        is_next = where == "pagination" and not request.query
+        return Reply({"items": [], "next": value if is_next else None})
+
+    url = asked(values, handler=route)[-1].url
+    assert url == f"/x?%24q={sent}"
 
 
 def test_parameters_are_taken_out_by_name():

@@ -24,6 +24,8 @@ from sync_pipeline.extract.rest.paging.values import PageFacts, PageRequest, Pag
 _COUNTED = ("offset", "page")
 #: Empty pages in a row that still name a next one before they are taken for the end.
 MAX_EMPTY_PAGES = 10
+#: Pages in a row of one small size, where nothing says how many there are.
+MOST_LITTLE_PAGES = 1000
 #: Records of a short page that are compared with the page after it.
 TAIL = 8
 
@@ -115,6 +117,12 @@ def _after_counted(
         return _end(_note_last(state) if state.short else state, facts)
     is_short = asked is not None and facts.received < asked
     has_declared = facts.has_more is not None or _declares_total(state)
+    if not has_declared and state.little >= MOST_LITTLE_PAGES:
+        raise SourceDataError(
+            f"{state.little:,} pages in a row of {facts.received} records each, after longer ones, "
+            f"and nothing says where they end: the source seems to answer for any page. Declare "
+            f"pagination.totalPath, totalPagesPath or hasMorePath"
+        )
     is_sure = state.total is not None and state.total_pages is not None
     if facts.has_more is None and _declares_total(state) and not _declares_more(state):
         if is_short or is_sure:
@@ -248,8 +256,11 @@ def _note_records(state: PagingState, asked: int | None, facts: PageFacts) -> Pa
             f"`pagination: {{type: none}}` if one response holds everything"
         )
     guard = state.page_guard.after(facts.digest) if facts.digest else state.page_guard
+    is_little = facts.received == state.received and 2 * facts.received <= state.longest
     return replace(
         state,
+        received=facts.received,
+        little=state.little + 1 if is_little else 0,
         pages=state.pages + 1,
         records=state.records + facts.received,
         longest=max(state.longest, facts.received),

@@ -59,6 +59,10 @@ class PagingState:
     short: int = 0
     #: Records of the longest page so far.
     longest: int = 0
+    #: Records of the last page that had any, and the pages before it in a row that had as many, at
+    #: most half of the longest.
+    received: int = 0
+    little: int = 0
     #: All that is declared has come; the next request only makes sure that nothing follows.
     is_confirming: bool = False
     #: This server has shown that a page with fewer records than these is its last one, so that no

@@ -2,6 +2,7 @@
 
 # ruff: noqa: SIM117  # the outer `with` is the server, the inner one the claim
 
+import itertools
 import json
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync_pipeline.errors import SourceDataError, SourceError
+from sync_pipeline.extract.rest.paging import machine
 from sync_pipeline_tests.extract.api import Catalogue, Reply, numbered, serve
 from sync_pipeline_tests.extract.sources import (
     DECLARED,
@@ -440,3 +442,35 @@ def test_law_each_record_once_also_when_resumed_at_any_page(
         if pages and pages[-1].checkpoint is not None:
             rest = fetch_all(config, limit=limit, resume_from=pages[-1].checkpoint)
     assert records_of(pages) + rest == rows[:limit]
+
+
+@pytest.mark.parametrize("style", ["offset", "page"])
+@pytest.mark.parametrize("sizes", [(10, 10, 1), (10, 5), (10, 4, 3)])
+def test_a_source_that_answers_for_any_page_is_given_up(monkeypatch, style, sizes):
+    monkeypatch.setattr(machine, "MOST_LITTLE_PAGES", 20)
+    asked = itertools.count()
+
+    def route(_request):
+        number = next(asked)
+        size = sizes[min(number, len(sizes) - 1)]
+        return Reply({"items": [{"id": f"{number}-{at}"} for at in range(size)]})
+
+    with serve(route) as api:
+        with pytest.raises(SourceDataError, match=r"answer for any page.*hasMorePath"):
+            fetch_all(config_of(api.url, pagination=pagination_of(style)))
+    assert len(api.requests) < 30
+
+
+@pytest.mark.parametrize("sizes", [[10] + [6] * 40, [10] + [1, 2] * 30, [3] * 50, [10, 9] * 30])
+def test_pages_of_any_size_are_read_on_as_long_as_they_differ_or_are_large(monkeypatch, sizes):
+    monkeypatch.setattr(machine, "MOST_LITTLE_PAGES", 20)
+    pages = iter([*sizes, 0, 0])
+    asked = itertools.count()
+
+    def route(_request):
+        number = next(asked)
+        return Reply({"items": [{"id": f"{number}-{at}"} for at in range(next(pages))]})
+
+    with serve(route) as api:
+        found = fetch_all(config_of(api.url, pagination=pagination_of("offset")))
+    assert len(found) == sum(sizes)

@@ -1,11 +1,15 @@
 # The same commands as .ci/run, on the environment that is active.
 PYTHON ?= python
 
-.PHONY: check test slow newest lint types defs docs format constraints
+.PHONY: check test coverage slow newest lint types defs docs format constraints
 check: lint types test defs
 
 test:
 	$(PYTHON) -m pytest
+
+# Lines and branches that the default suite does not reach, by file.
+coverage:
+	$(PYTHON) -m pytest --cov=sync_pipeline --cov-report=term-missing:skip-covered
 
 slow:
 	$(PYTHON) -m pytest -m slow

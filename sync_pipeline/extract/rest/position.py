@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sync_pipeline.errors import SourceDataError
-from sync_pipeline.extract.rest.paging.values import PagingState
+from sync_pipeline.extract.rest.paging.state import PagingState
 from sync_pipeline.extract.trail import Trail
 
 #: Of the checkpoint's shape.

@@ -43,7 +43,7 @@ from sync_pipeline.extract.rest.paging.declared import (
     paths_of,
     read_declared,
 )
-from sync_pipeline.extract.rest.paging.values import PageFacts
+from sync_pipeline.extract.rest.paging.state import PageFacts
 from sync_pipeline.extract.trail import digest_bytes, digest_records
 from sync_pipeline.model import Row
 

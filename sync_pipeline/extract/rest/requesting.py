@@ -31,7 +31,7 @@ from sync_pipeline.extract.http.auth import (
 from sync_pipeline.extract.http.client import HttpRequest
 from sync_pipeline.extract.http.oauth2 import ClientCredentials
 from sync_pipeline.extract.http.sessions import is_http_url
-from sync_pipeline.extract.rest.paging.values import PageRequest
+from sync_pipeline.extract.rest.paging.state import PageRequest
 from sync_pipeline.redaction import redact_url
 from sync_pipeline.templating import build_environment, compile_text
 

@@ -23,9 +23,9 @@ from sync_pipeline.extract.http.client import HttpRequest, SourceHttp
 from sync_pipeline.extract.http.retrying import TransientFailure
 from sync_pipeline.extract.rest.enumeration import Leaf, leaves_from
 from sync_pipeline.extract.rest.paging.declared import Declared
-from sync_pipeline.extract.rest.paging.machine import advance, may_be_repeat, request_page, start
+from sync_pipeline.extract.rest.paging.ending import advance, may_be_repeat, request_page, start
 from sync_pipeline.extract.rest.paging.path_watch import PathWatch, explain
-from sync_pipeline.extract.rest.paging.values import PageFacts, PageRequest, PagingState, Step
+from sync_pipeline.extract.rest.paging.state import PageFacts, PageRequest, PagingState, Step
 from sync_pipeline.extract.rest.position import Position
 from sync_pipeline.extract.rest.reading import (
     LargeBody,

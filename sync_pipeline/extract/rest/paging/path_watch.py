@@ -21,7 +21,7 @@ from sync_pipeline.extract.rest.paging.declared import (
     TOTAL_PAGES,
     Declared,
 )
-from sync_pipeline.extract.rest.paging.values import PagingState, Step
+from sync_pipeline.extract.rest.paging.state import PagingState, Step
 
 
 class PathWatch:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_pipeline.config.pagination import ResolvedPagination
-from sync_pipeline.extract.rest.paging.machine import advance, request_page, start
-from sync_pipeline.extract.rest.paging.values import RECENT, LoopGuard, PageFacts, PagingState
+from sync_pipeline.extract.rest.paging.ending import advance, request_page, start
+from sync_pipeline.extract.rest.paging.state import RECENT, LoopGuard, PageFacts, PagingState
 
 OFFSET = ResolvedPagination("offset", limit_key="limit", skip_key="offset", page_size=10)
 PAGE = ResolvedPagination("page", limit_key="size", skip_key="page", page_size=10, first=1)

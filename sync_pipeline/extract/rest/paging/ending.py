@@ -18,7 +18,7 @@ from hashlib import blake2b
 
 from sync_pipeline.config.pagination import ResolvedPagination
 from sync_pipeline.errors import SourceDataError
-from sync_pipeline.extract.rest.paging.values import PageFacts, PageRequest, PagingState, Step
+from sync_pipeline.extract.rest.paging.state import PageFacts, PageRequest, PagingState, Step
 
 #: Styles whose next request follows from a count.
 _COUNTED = ("offset", "page")

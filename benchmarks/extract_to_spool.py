@@ -19,7 +19,8 @@ from source import running_source
 
 from sync_pipeline.batches.extraction import open_extraction
 from sync_pipeline.batches.layout import Spool
-from sync_pipeline.config.model import MappingRule, Pagination, SyncConfig
+from sync_pipeline.config.model import MappingRule, SyncConfig
+from sync_pipeline.config.pagination import Pagination
 from sync_pipeline.extract import open_source
 from sync_pipeline.memory import peak_rss_mb
 from sync_pipeline.model import ContentType, Field, Locale, TargetModel

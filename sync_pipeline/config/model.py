@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from sync_pipeline.config.frozen import FrozenModel
+from sync_pipeline.config.pagination import Pagination
 from sync_pipeline.config.run_options import FileOptions, Unattended
 
 
@@ -53,43 +54,6 @@ class Enumeration(FrozenModel):
         """The entry's name in templates: the id, with `_` for what no name may hold."""
         name = re.sub(r"\W", "_", self.content_type)
         return f"_{name}" if name[:1].isdigit() else name
-
-
-class Pagination(FrozenModel):
-    """How to get from one page to the next. See `docs/sources.md` for one example a style."""
-
-    type: (
-        Literal[
-            "offset", "page", "cursor", "next_url", "link_header", "continuation_header", "none"
-        ]
-        | None
-    ) = None
-    """Stated style; without it inferred: `pageSize` means page, `limitMax` means offset."""
-    limit_key: str | None = None
-    """Query parameter (database: template variable) that carries the page size."""
-    skip_key: str | None = None
-    """Query parameter (database: template variable) that carries the offset or page index."""
-    limit_max: int | None = Field(default=None, ge=1)
-    """Records per page, offset style and others."""
-    page_size: int | None = Field(default=None, ge=1)
-    """Records per page, page style."""
-    first_page: int | None = Field(default=None, ge=0)
-    """Number of the first page; 0 where the style is inferred from `pageSize`, 1 where `type: page`
-    is stated."""
-    cursor_path: str | None = None
-    """JSON path of the next cursor in the body."""
-    cursor_key: str | None = None
-    """Query parameter that carries the cursor."""
-    next_url_path: str | None = None
-    """JSON path of the next URL in the body; relative URLs are resolved."""
-    header: str | None = None
-    """Continuation header (same as `continuationTokenHeader`)."""
-    total_path: str | None = None
-    """JSON path of the number of records in all."""
-    total_pages_path: str | None = None
-    """JSON path of the number of pages in all (same as `resultsTotalPagesPath`)."""
-    has_more_path: str | None = None
-    """JSON path of a boolean: false ends the extraction."""
 
 
 class BearerAuth(FrozenModel):

@@ -6,86 +6,134 @@ Two styles are inferred, as in the history of the original; the others are state
     pagination: {skipKey: page, limitKey: size, pageSize: 100}        page: 0, 1, 2, ...
     continuationTokenHeader: X-Next                                   continuation_header
     pagination: {type: cursor, cursorPath: meta.next, cursorKey: cursor}
+
+A style is declared here by the keys that it has. What it does with them is one object, in the
+module of its name in `extract.rest.paging.styles`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeAlias
 
-from sync_pipeline.config.model import Pagination, SyncConfig
+from pydantic import Field
+
+from sync_pipeline.config.frozen import FrozenModel
 from sync_pipeline.errors import ConfigError
 
-Style: TypeAlias = Literal[
-    "offset", "page", "cursor", "next_url", "link_header", "continuation_header", "none"
-]
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedPagination:
-    """How to get from one page to the next; nothing is left to be inferred."""
-
-    style: Style
-    #: Query parameter (database: template variable) that carries the page size; None: not sent.
-    limit_key: str | None = None
-    #: Query parameter (database: template variable) that carries the offset or the page's number.
-    skip_key: str | None = None
-    #: Records that a full page holds and the step of the offset; None: not known, so a short page
-    #: says nothing.
-    page_size: int | None = None
-    #: First value of `skip_key`: 0 for offsets, the number of the first page for pages.
-    first: int = 0
-    #: JSON path of the next cursor in the body.
-    cursor_path: str | None = None
-    #: Query parameter that carries the cursor.
-    cursor_key: str | None = None
-    #: JSON path of the next URL in the body.
-    next_url_path: str | None = None
-    #: Response header whose value is sent back as a request header of the same name.
-    header: str | None = None
-    #: JSON path of the number of records in all.
-    total_path: str | None = None
-    #: JSON path of the number of pages in all.
-    total_pages_path: str | None = None
-    #: JSON path of a boolean; false ends the extraction.
-    has_more_path: str | None = None
-
+if TYPE_CHECKING:
+    from sync_pipeline.config.model import SyncConfig
 
 _SIZE_KEYS = ("limit_key", "limit_max", "page_size")
 _STOP_KEYS = ("total_path", "total_pages_path", "has_more_path")
 
-#: What each style needs, and what it can use on top.
-_NEEDED: dict[str, tuple[str, ...]] = {
-    "offset": ("skip_key",),
-    "page": ("skip_key",),
-    "cursor": ("cursor_path", "cursor_key"),
-    "next_url": ("next_url_path",),
-    "link_header": (),
-    "continuation_header": ("header",),
-    "none": (),
+
+@dataclass(frozen=True, slots=True)
+class StyleKeys:
+    """The keys of the block that a style has."""
+
+    #: What it cannot do without.
+    needs: tuple[str, ...] = ()
+    #: What it can use on top.
+    uses: tuple[str, ...] = _SIZE_KEYS + _STOP_KEYS
+    #: Whether it goes on by the size of a page, which then must be stated.
+    needs_size: bool = False
+
+
+#: All styles. Of a key that several have, the first one is proposed where `type` is missing.
+STYLES = {
+    "offset": StyleKeys(needs=("skip_key",), needs_size=True),
+    "page": StyleKeys(needs=("skip_key",), uses=(*_SIZE_KEYS, *_STOP_KEYS, "first_page")),
+    "cursor": StyleKeys(needs=("cursor_path", "cursor_key")),
+    "next_url": StyleKeys(needs=("next_url_path",)),
+    "link_header": StyleKeys(),
+    "continuation_header": StyleKeys(needs=("header",)),
+    "none": StyleKeys(uses=("total_path",)),
 }
-_USED: dict[str, tuple[str, ...]] = {
-    "offset": _SIZE_KEYS + _STOP_KEYS,
-    "page": (*_SIZE_KEYS, *_STOP_KEYS, "first_page"),
-    "cursor": _SIZE_KEYS + _STOP_KEYS,
-    "next_url": _SIZE_KEYS + _STOP_KEYS,
-    "link_header": _SIZE_KEYS + _STOP_KEYS,
-    "continuation_header": _SIZE_KEYS + _STOP_KEYS,
-    "none": ("total_path",),
+
+if TYPE_CHECKING:
+    StyleName: TypeAlias = str
+else:
+    StyleName = Literal[tuple(STYLES)]
+
+
+class Says(NamedTuple):
+    """Marks a key that names a place where answers say something about all records."""
+
+    fact: Literal["total", "total_pages", "has_more"]
+
+
+class Pagination(FrozenModel):
+    """How to get from one page to the next. See `docs/sources.md` for one example a style."""
+
+    type: StyleName | None = None
+    """Stated style; without it inferred: `pageSize` means page, `limitMax` means offset."""
+    limit_key: str | None = None
+    """Query parameter (database: template variable) that carries the page size."""
+    skip_key: str | None = None
+    """Query parameter (database: template variable) that carries the offset or page index."""
+    limit_max: int | None = Field(default=None, ge=1)
+    """Records per page, offset style and others."""
+    page_size: int | None = Field(default=None, ge=1)
+    """Records per page, page style."""
+    first_page: int | None = Field(default=None, ge=0)
+    """Number of the first page; 0 where the style is inferred from `pageSize`, 1 where `type: page`
+    is stated."""
+    cursor_path: str | None = None
+    """JSON path of the next cursor in the body."""
+    cursor_key: str | None = None
+    """Query parameter that carries the cursor."""
+    next_url_path: str | None = None
+    """JSON path of the next URL in the body; relative URLs are resolved."""
+    header: str | None = None
+    """Continuation header (same as `continuationTokenHeader`)."""
+    total_path: Annotated[str | None, Says("total")] = None
+    """JSON path of the number of records in all."""
+    total_pages_path: Annotated[str | None, Says("total_pages")] = None
+    """JSON path of the number of pages in all (same as `resultsTotalPagesPath`)."""
+    has_more_path: Annotated[str | None, Says("has_more")] = None
+    """JSON path of a boolean: false ends the extraction."""
+
+    @property
+    def style(self) -> str:
+        """The stated style: of a resolved block the style."""
+        return self.type or "none"
+
+
+def label_of(name: str) -> str:
+    """What messages call a key of the block."""
+    return "resultsTotalPagesPath" if name == "total_pages_path" else f"pagination.{_camel(name)}"
+
+
+def _camel(name: str) -> str:
+    return Pagination.model_fields[name].alias or name
+
+
+#: What is said about all records at which place, by the name of the place in messages.
+FACTS = {
+    label_of(name): mark
+    for name, info in Pagination.model_fields.items()
+    for mark in info.metadata
+    if isinstance(mark, Says)
 }
+
+#: Keys that may stand outside of the block, by the name of the top-level key.
+_OUTSIDE = {"header": "continuation_token_header", "total_pages_path": "results_total_pages_path"}
 #: Keys that give a style away where `type` is missing, for the message.
 _HINTS = {
-    "cursor_path": "cursor",
-    "cursor_key": "cursor",
-    "next_url_path": "next_url",
-    "header": "continuation_header",
-    "first_page": "page",
+    key: name
+    for name, keys in reversed(STYLES.items())
+    for key in (*keys.needs, *keys.uses)
+    if key not in {*_SIZE_KEYS, *_STOP_KEYS, *STYLES["offset"].needs}
 }
 
 
-def resolve_pagination(config: SyncConfig) -> ResolvedPagination:
-    """The way of paging that a config means. Pure.
+def resolve_pagination(config: SyncConfig) -> Pagination:
+    """The way of paging that a config means, with nothing left to be inferred. Pure.
+
+    Its `page_size` holds the records of a full page, whichever key stated them; None: not known, so
+    a short page says nothing.
 
     Raises:
         ConfigError: The keys of `pagination` contradict each other or leave the style open; a
@@ -93,40 +141,33 @@ def resolve_pagination(config: SyncConfig) -> ResolvedPagination:
     """
     for key, message in pagination_problems(config):
         raise ConfigError(message, file=config.path, key=f"pagination.{key}".rstrip("."))
-    stated = config.pagination
     style = _style(config) or "none"
-    if stated is None:
-        return ResolvedPagination(
-            style,
-            header=config.continuation_token_header if style == "continuation_header" else None,
-            total_pages_path=config.results_total_pages_path,
-        )
-    first = 0
-    if style == "page":
+    stated = config.pagination or Pagination()
+    is_by_header = "header" in STYLES[style].needs
+    first, size = None, stated.limit_max or stated.page_size
+    if "first_page" in STYLES[style].uses:
         inferred = 0 if stated.type is None else 1
         first = inferred if stated.first_page is None else stated.first_page
-    if style == "page":
-        page_size = stated.page_size or stated.limit_max
-    else:
-        page_size = stated.limit_max or stated.page_size
-    return ResolvedPagination(
-        style=style,
-        limit_key=stated.limit_key,
-        skip_key=stated.skip_key,
-        page_size=page_size,
-        first=first,
-        cursor_path=stated.cursor_path,
-        cursor_key=stated.cursor_key,
-        next_url_path=stated.next_url_path,
-        header=(
-            (stated.header or config.continuation_token_header)
-            if style == "continuation_header"
-            else None
-        ),
-        total_path=stated.total_path,
-        total_pages_path=stated.total_pages_path or config.results_total_pages_path,
-        has_more_path=stated.has_more_path,
+        size = stated.page_size or stated.limit_max
+    return stated.model_copy(
+        update={
+            "type": style,
+            "page_size": size,
+            "limit_max": None,
+            "first_page": first,
+            "header": (stated.header or config.continuation_token_header if is_by_header else None),
+            "total_pages_path": stated.total_pages_path or config.results_total_pages_path,
+        }
     )
+
+
+def places_in_body(plan: Pagination) -> dict[str, str]:
+    """The JSON paths at which answers are read, by the key that states each."""
+    return {
+        label_of(name): path
+        for name in Pagination.model_fields
+        if name.endswith("_path") and (path := getattr(plan, name)) is not None
+    }
 
 
 def pagination_problems(config: SyncConfig) -> Iterator[tuple[str, str]]:
@@ -149,19 +190,18 @@ def pagination_problems(config: SyncConfig) -> Iterator[tuple[str, str]]:
         )
         yield "", f"does not say how to page; {fix}"
         return
-    if style == "continuation_header" and config.continuation_token_header and not stated.header:
-        present.add("header")
-    for name in _NEEDED[style]:
+    keys = STYLES[style]
+    present.update(
+        name for name in keys.needs if name in _OUTSIDE and getattr(config, _OUTSIDE[name])
+    )
+    for name in keys.needs:
         if name not in present:
             yield "", f"style {style} needs `{_camel(name)}`; add it"
-    usable = {*_NEEDED[style], *_USED[style]}
-    if style == "continuation_header":
-        usable.add("header")
-    for name in sorted(present - usable):
+    for name in sorted(present.difference(keys.needs, keys.uses)):
         hint = f"; for that style state `type: {_HINTS[name]}`" if name in _HINTS else ""
         yield name, f"is not used by style {style}; remove it{hint}"
-    if style == "offset" and not present & {"limit_max", "page_size"}:
-        yield "", "style offset needs `limitMax`, the records per page and step of the offset"
+    if keys.needs_size and not present & {"limit_max", "page_size"}:
+        yield "", f"style {style} needs `limitMax`, the records per page and step of the offset"
     if (
         stated.type is not None
         and {"limit_max", "page_size"} <= present
@@ -170,8 +210,8 @@ def pagination_problems(config: SyncConfig) -> Iterator[tuple[str, str]]:
         yield "page_size", "contradicts `limitMax`; keep one of them"
     if "limit_key" in present and not present & {"limit_max", "page_size"}:
         yield "limit_key", "has no value to send; add `limitMax`, the records per page"
-    keys = [stated.limit_key, stated.skip_key, stated.cursor_key]
-    named_keys = [key for key in keys if key is not None]
+    sent = (stated.limit_key, stated.skip_key, stated.cursor_key)
+    named_keys = [key for key in sent if key is not None]
     if len(set(named_keys)) < len(named_keys):
         yield "", "sends two values in one query parameter; give the keys different names"
     if (
@@ -213,7 +253,7 @@ def _database_problems(stated: Pagination, present: set[str]) -> Iterator[tuple[
         yield "", message
 
 
-def _style(config: SyncConfig) -> Style | None:
+def _style(config: SyncConfig) -> str | None:
     """The stated style, else the inferred one; None where the block leaves it open."""
     stated = config.pagination
     if stated is None:
@@ -225,7 +265,3 @@ def _style(config: SyncConfig) -> Style | None:
     if stated.limit_max is not None:
         return "offset"
     return None
-
-
-def _camel(name: str) -> str:
-    return Pagination.model_fields[name].alias or name

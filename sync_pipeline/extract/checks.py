@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from sync_pipeline.config.model import SyncConfig
-from sync_pipeline.config.pagination import ResolvedPagination, resolve_pagination
+from sync_pipeline.config.pagination import Pagination, places_in_body, resolve_pagination
 from sync_pipeline.config.problems import Place, Problem, config_error
 from sync_pipeline.errors import ConfigError, MappingError
 from sync_pipeline.extract.formats import check_json_path
@@ -60,20 +60,13 @@ def check_source(config: SyncConfig) -> None:
         raise config_error(problems, config.path)
 
 
-def check_paths(config: SyncConfig, plan: ResolvedPagination) -> None:
+def check_paths(config: SyncConfig, plan: Pagination) -> None:
     """Raise `ConfigError` where a path has no JSON to be read in, or the records' is none.
 
     The other paths may be names of the document as they stand, such as `@odata.nextLink`.
     """
-    in_body = {
-        "pagination.cursorPath": plan.cursor_path,
-        "pagination.nextUrlPath": plan.next_url_path,
-        "pagination.totalPath": plan.total_path,
-        "pagination.hasMorePath": plan.has_more_path,
-        "resultsTotalPagesPath": plan.total_pages_path,
-    }
-    for key, path in in_body.items():
-        if path is not None and config.results_format != "json":
+    for key in places_in_body(plan):
+        if config.results_format != "json":
             raise ConfigError(
                 f"is read in a JSON body, but resultsFormat is {config.results_format}; take it "
                 f"out, or page by offset, page, link_header or continuationTokenHeader",

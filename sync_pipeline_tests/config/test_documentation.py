@@ -12,6 +12,7 @@ from sync_pipeline.config import environment, model
 from sync_pipeline.config.environment import OWN_VARIABLES
 from sync_pipeline.config.loading import parse_config
 from sync_pipeline.config.normalizing import file_fields, file_name_of
+from sync_pipeline.config.pagination import Pagination
 from sync_pipeline.templating import compile_text
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -22,7 +23,7 @@ SECTIONS: dict[str, list[type[BaseModel]]] = {
     "`mapping`": [model.MappingRule],
     "`preMapping`": [model.PreMapping],
     "`enumerateForContentTypes`": [model.Enumeration],
-    "`pagination`": [model.Pagination],
+    "`pagination`": [Pagination],
     "`auth`": [model.BearerAuth, model.BasicAuth, model.ApiKeyAuth, model.OAuth2Auth],
     "`csv`": [model.CsvFormat],
     "`schedule`": [model.Schedule],

@@ -19,7 +19,7 @@ import orjson
 import requests
 
 from sync_pipeline.config.model import SyncConfig
-from sync_pipeline.config.pagination import ResolvedPagination
+from sync_pipeline.config.pagination import Pagination, places_in_body
 from sync_pipeline.errors import SourceDataError, SpoolError
 from sync_pipeline.extract.formats import (
     Found,
@@ -36,13 +36,7 @@ from sync_pipeline.extract.formats.fast_json import UNSURE, load_fast
 from sync_pipeline.extract.formats.json_path import NothingAtPathError
 from sync_pipeline.extract.formats.json_values import is_plain
 from sync_pipeline.extract.http.bodies import Answer
-from sync_pipeline.extract.rest.paging.declared import (
-    HEADER,
-    LINK,
-    Declared,
-    paths_of,
-    read_declared,
-)
+from sync_pipeline.extract.rest.paging.declared import Declared, read_declared
 from sync_pipeline.extract.rest.paging.state import PageFacts
 from sync_pipeline.extract.trail import digest_bytes, digest_records
 from sync_pipeline.model import Row
@@ -84,7 +78,7 @@ class LargeBody:
 
 
 def read_body(
-    answer: Answer, config: SyncConfig, plan: ResolvedPagination, *, is_later: bool = False
+    answer: Answer, config: SyncConfig, plan: Pagination, *, is_later: bool = False
 ) -> SmallBody | LargeBody:
     """Read a response of a paged source.
 
@@ -118,7 +112,7 @@ def read_body(
 
 
 def _read_small(
-    body: bytes, answer: Answer, config: SyncConfig, plan: ResolvedPagination, *, is_later: bool
+    body: bytes, answer: Answer, config: SyncConfig, plan: Pagination, *, is_later: bool
 ) -> SmallBody:
     shape = describe_answer(config, answer.content_type, answer.redacted_url, answer.texts)
 
@@ -169,12 +163,11 @@ def _says_empty(document: Any, declared: Declared, *, is_later: bool) -> bool:
     """
     if 0 in (declared.total, declared.total_pages):
         return True
-    has_places = bool(declared.seen.difference((LINK, HEADER)))
-    return is_later and isinstance(document, Mapping) and (not document or has_places)
+    return is_later and isinstance(document, Mapping) and (not document or declared.is_in_body)
 
 
 def _read_large(
-    head: bytes, stream: BinaryIO, answer: Answer, config: SyncConfig, plan: ResolvedPagination
+    head: bytes, stream: BinaryIO, answer: Answer, config: SyncConfig, plan: Pagination
 ) -> LargeBody:
     digest = blake2b(head, digest_size=8)
     file = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES))  # noqa: SIM115
@@ -183,7 +176,9 @@ def _read_large(
         while chunk := stream.read(_COPY_BYTES):
             digest.update(chunk)
             file.write(chunk)
-        found = _find_values(file, paths_of(plan), answer, config)
+        found = _find_values(
+            file, tuple(dict.fromkeys(places_in_body(plan).values())), answer, config
+        )
         declared = read_declared(answer, plan, found.__getitem__)
         return LargeBody(file, answer, declared, digest.hexdigest())
     except BaseException as err:

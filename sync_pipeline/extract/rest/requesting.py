@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
 from jinja2.meta import find_undeclared_variables
 
 from sync_pipeline.config.model import ApiKeyAuth, BasicAuth, BearerAuth, OAuth2Auth, SyncConfig
-from sync_pipeline.config.pagination import ResolvedPagination
+from sync_pipeline.config.pagination import Pagination
 from sync_pipeline.errors import ConfigError, RecordError
 from sync_pipeline.extract.http.auth import (
     Authenticator,
@@ -66,7 +66,7 @@ class RequestTemplates:
     secrets: frozenset[str] = frozenset()
 
     def build(
-        self, plan: ResolvedPagination, page: PageRequest, context: Mapping[str, Any]
+        self, plan: Pagination, page: PageRequest, context: Mapping[str, Any]
     ) -> tuple[HttpRequest, str]:
         """A request for a page.
 
@@ -110,7 +110,7 @@ class RequestTemplates:
         url = with_query(home, query | self._paging_query(plan, page))
         return HttpRequest(method, url, headers, body), home
 
-    def _paging_query(self, plan: ResolvedPagination, page: PageRequest) -> dict[str, str]:
+    def _paging_query(self, plan: Pagination, page: PageRequest) -> dict[str, str]:
         in_templates = {
             key
             for key, name in (

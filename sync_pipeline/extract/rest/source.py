@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sync_pipeline.config.model import SyncConfig
-from sync_pipeline.config.pagination import ResolvedPagination
+from sync_pipeline.config.pagination import Pagination
 from sync_pipeline.errors import SourceDataError, SourceError
 from sync_pipeline.extract.formats import read_records
 from sync_pipeline.extract.http.auth import secret_pairs, without_query
@@ -26,6 +26,7 @@ from sync_pipeline.extract.rest.paging.declared import Declared
 from sync_pipeline.extract.rest.paging.ending import advance, may_be_repeat, request_page, start
 from sync_pipeline.extract.rest.paging.path_watch import PathWatch, explain
 from sync_pipeline.extract.rest.paging.state import PageFacts, PageRequest, PagingState, Step
+from sync_pipeline.extract.rest.paging.styles import style_of
 from sync_pipeline.extract.rest.position import Position
 from sync_pipeline.extract.rest.reading import (
     LargeBody,
@@ -43,7 +44,6 @@ from sync_pipeline.model import Page, Row
 #: Answers to a request that only makes sure that nothing follows, and that mean just that.
 _NOTHING_FOLLOWS = frozenset({400, 404, 410, 416, 422})
 
-_BY_URL = ("next_url", "link_header")
 #: Times that one response is read from its first record again because it has changed.
 _MAX_CHANGES = 3
 
@@ -74,7 +74,7 @@ class RestSource:
         self,
         config: SyncConfig,
         *,
-        plan: ResolvedPagination,
+        plan: Pagination,
         templates: RequestTemplates,
         http: SourceHttp,
         leaves: Callable[[], Iterator[Leaf]],
@@ -215,7 +215,7 @@ class RestSource:
                 return SmallBody([], Declared())
             plan = self._plan
             is_declared = plan.total_path or plan.total_pages_path or plan.has_more_path
-            is_guess = plan.style in ("offset", "page") and state.pages > 0 and not is_declared
+            is_guess = style_of(plan).counts and state.pages > 0 and not is_declared
             if is_guess and err.status in _NOTHING_FOLLOWS:
                 raise SourceError(
                     f"{err}. The page before it was full: if this is how the source says that "
@@ -346,7 +346,7 @@ class RestSource:
             raise SourceDataError(self._http.redact(f"{name}: {err}")) from err
         if step.notice:
             self._warn(f"{name}: {step.notice}")
-        if step.next is None or not step.next.token or self._plan.style not in _BY_URL:
+        if step.next is None or not step.next.token or not style_of(self._plan).is_url:
             return step
         # A key in the query string is put to every request again, and must not get to the disk.
         own = secret_pairs(request.url, self._templates.secrets)

@@ -2,35 +2,22 @@
 
 A value that is there and says "no more" (`null`, `""`, `false`, a `Link` header without `next`) is
 a fact. One that is not there at all is `missing`, and what that means depends on the pages before:
-`extract.path_watch` decides.
+`path_watch` decides.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urljoin
 
-from sync_pipeline.config.pagination import ResolvedPagination
+from sync_pipeline.config.pagination import FACTS, Pagination, places_in_body
 from sync_pipeline.errors import SourceDataError
 from sync_pipeline.extract.formats import Found
 from sync_pipeline.extract.http.bodies import Answer
-from sync_pipeline.extract.http.sessions import is_http_url
-from sync_pipeline.extract.rest.paging.link_header import NextLink, UnreadableLinkError, find_next
+from sync_pipeline.extract.rest.paging.styles import style_of
 from sync_pipeline.suggestions import nearest
-
-#: The keys of a config whose places in an answer are read.
-TOTAL = "pagination.totalPath"
-TOTAL_PAGES = "resultsTotalPagesPath"
-HAS_MORE = "pagination.hasMorePath"
-CURSOR = "pagination.cursorPath"
-NEXT_URL = "pagination.nextUrlPath"
-HEADER = "continuationTokenHeader"
-LINK = "the Link header"
-#: Those that lead to the next page.
-POINTERS = frozenset({CURSOR, NEXT_URL, HEADER, LINK})
 
 #: Headers that no API pages by, left out of messages.
 _COMMON_HEADERS = re.compile(
@@ -68,16 +55,13 @@ class Declared:
     seen: frozenset[str] = frozenset()
     #: And those that it has not.
     missing: Mapping[str, Missing] = field(default_factory=dict)
+    #: The one of them that leads to the next page; "" where none does.
+    pointer: str = ""
+    #: Whether the body has any of them.
+    is_in_body: bool = False
 
 
-def paths_of(plan: ResolvedPagination) -> tuple[str, ...]:
-    """The JSON paths that a plan reads in a body."""
-    return tuple(dict.fromkeys(path for _, path in _paths(plan)))
-
-
-def read_declared(
-    answer: Answer, plan: ResolvedPagination, look_up: Callable[[str], Found]
-) -> Declared:
+def read_declared(answer: Answer, plan: Pagination, look_up: Callable[[str], Found]) -> Declared:
     """Read what the plan asks for.
 
     Args:
@@ -88,107 +72,49 @@ def read_declared(
     Raises:
         SourceDataError: A value is there and cannot be what it is declared to be.
     """
-    found = {key: look_up(path) for key, path in _paths(plan)}
+    style = style_of(plan)
+    paths = places_in_body(plan)
+    found = {key: look_up(path) for key, path in paths.items()}
     missing = {
         key: Missing(f"nothing at {path!r} ({key}): {found[key].miss}", found[key].is_blocked)
-        for key, path in _paths(plan)
+        for key, path in paths.items()
         if not found[key].is_there
     }
+    seen = found.keys() - missing.keys()
+    is_in_body = bool(seen)
     values = {key: place.value for key, place in found.items()}
-    where = answer.name
-    token, notice = _read_token(answer, plan, values)
-    by_header = _missing_header(answer, plan)
-    header = LINK if plan.style == "link_header" else HEADER
-    if plan.style in ("link_header", "continuation_header") and by_header is None:
-        found[header] = Found(True)
-    elif by_header is not None:
-        missing[header] = by_header
+    following = style.read_next(plan, answer, values.get(style.pointer))
+    header = style.header(plan)
+    if header is not None and header in answer.headers:
+        seen.add(style.pointer)
+    elif header is not None:
+        missing[style.pointer] = _missing_header(answer, header)
     return Declared(
-        total=_read_count(values.get(TOTAL), TOTAL, where),
-        total_pages=_read_count(values.get(TOTAL_PAGES), TOTAL_PAGES, where),
-        has_more=_read_flag(values.get(HAS_MORE), where),
-        token=token,
-        notice=notice,
-        seen=frozenset(found).difference(missing),
+        **_read_facts(values, answer.name),
+        token=following.token,
+        notice=following.notice,
+        seen=frozenset(seen),
         missing=missing,
+        pointer=style.pointer,
+        is_in_body=is_in_body,
     )
 
 
-def _paths(plan: ResolvedPagination) -> Iterator[tuple[str, str]]:
-    places = {
-        TOTAL: plan.total_path,
-        TOTAL_PAGES: plan.total_pages_path,
-        HAS_MORE: plan.has_more_path,
-        CURSOR: plan.cursor_path if plan.style == "cursor" else None,
-        NEXT_URL: plan.next_url_path if plan.style == "next_url" else None,
-    }
-    for key, path in places.items():
-        if path:
-            yield key, path
+def _read_facts(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What the places say about all records, by the names that `Declared` has for it."""
+    facts: dict[str, Any] = {}
+    for key, says in FACTS.items():
+        read = _read_flag if says.fact == "has_more" else _read_count
+        facts[says.fact] = read(values.get(key), key, where)
+    return facts
 
 
-def _missing_header(answer: Answer, plan: ResolvedPagination) -> Missing | None:
-    wanted = {"link_header": "Link", "continuation_header": plan.header or ""}.get(plan.style)
-    if wanted is None or wanted in answer.headers:
-        return None
+def _missing_header(answer: Answer, wanted: str) -> Missing:
     names = [name for name in answer.headers if not _COMMON_HEADERS.fullmatch(name)]
     near = nearest(wanted, names)
     hint = f"; did you mean {near!r}?" if near else ""
     shown = ", ".join(name[:60] for name in names[:_HEADERS_SHOWN]) or "none but the usual ones"
     return Missing(f"no header {wanted!r}: its headers are {shown}{hint}")
-
-
-def _read_token(
-    answer: Answer, plan: ResolvedPagination, values: Mapping[str, Any]
-) -> tuple[str | None, str]:
-    """Cursor, URL or header value of the next page, and what is worth a warning."""
-    if plan.style == "cursor":
-        return _read_text(values.get(CURSOR), CURSOR, answer.name), ""
-    if plan.style == "next_url":
-        text = _read_text(values.get(NEXT_URL), NEXT_URL, answer.name)
-        return _join(answer, text.strip()) if text and text.strip() else None, ""
-    if plan.style == "link_header":
-        link = _read_link(answer)
-        return link.url, link.notice
-    if plan.style == "continuation_header" and plan.header:
-        return answer.headers.get(plan.header) or None, ""
-    return None, ""
-
-
-def _read_link(answer: Answer) -> NextLink:
-    try:
-        found = find_next(answer.headers.get("Link", ""), answer.url)
-    except UnreadableLinkError as err:
-        raise SourceDataError(
-            f"{answer.name}: {err}. Whether more records follow cannot be told: mend the source, "
-            f"or page by another style"
-        ) from err
-    return found if found.url is None else NextLink(_join(answer, found.url))
-
-
-def _join(answer: Answer, target: str) -> str:
-    """The URL of the next page, which may be relative."""
-    try:
-        url = urljoin(answer.url, target)
-    except ValueError:
-        url = ""
-    if not is_http_url(url):
-        raise SourceDataError(
-            f"{answer.name}: what it names as the URL of the next page is none. Check `pagination`"
-        )
-    return url
-
-
-def _read_text(value: Any, key: str, where: str) -> str | None:
-    if value is None or value is False or value == "":
-        return None
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(int(value)) if isinstance(value, int) or value.is_integer() else str(value)
-    raise SourceDataError(
-        f"{where}: the value at {key} is neither a text nor a number. Correct the path"
-    )
 
 
 def _read_count(value: Any, key: str, where: str) -> int | None:
@@ -207,14 +133,12 @@ def _read_count(value: Any, key: str, where: str) -> int | None:
     return int(number)
 
 
-def _read_flag(value: Any, where: str) -> bool | None:
+def _read_flag(value: Any, key: str, where: str) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, (int, str)) and str(value).strip().lower() in _FLAGS:
         return _FLAGS[str(value).strip().lower()]
-    raise SourceDataError(
-        f"{where}: the value at pagination.hasMorePath is no boolean. Correct the path"
-    )
+    raise SourceDataError(f"{where}: the value at {key} is no boolean. Correct the path")
 
 
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}

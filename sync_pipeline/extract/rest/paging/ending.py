@@ -16,12 +16,12 @@ from __future__ import annotations
 from dataclasses import replace
 from hashlib import blake2b
 
-from sync_pipeline.config.pagination import ResolvedPagination
+from sync_pipeline.config.pagination import Pagination
 from sync_pipeline.errors import SourceDataError
 from sync_pipeline.extract.rest.paging.state import PageFacts, PageRequest, PagingState, Step
+from sync_pipeline.extract.rest.paging.style import PagingStyle
+from sync_pipeline.extract.rest.paging.styles import style_of
 
-#: Styles whose next request follows from a count.
-_COUNTED = ("offset", "page")
 #: Empty pages in a row that still name a next one before they are taken for the end.
 MAX_EMPTY_PAGES = 10
 #: Pages in a row of one small size, where nothing says how many there are.
@@ -30,15 +30,12 @@ MOST_LITTLE_PAGES = 1000
 TAIL = 8
 
 
-def start(plan: ResolvedPagination, *, last_below: int = 0) -> PagingState:
+def start(plan: Pagination, *, last_below: int = 0) -> PagingState:
     """The state before the first request."""
-    position = plan.first if plan.style == "page" else 0
-    return PagingState(position=position, last_below=last_below)
+    return PagingState(position=style_of(plan).first(plan), last_below=last_below)
 
 
-def request_page(
-    plan: ResolvedPagination, state: PagingState, wanted: int | None = None
-) -> PageRequest:
+def request_page(plan: Pagination, state: PagingState, wanted: int | None = None) -> PageRequest:
     """What to ask for next.
 
     Args:
@@ -47,31 +44,17 @@ def request_page(
         wanted: Records that the run still wants (`limit`); None: all. No more than these are
             asked for where the style allows to change the page size.
     """
+    style = style_of(plan)
     size = state.size if state.size is not None else plan.page_size
-    may_shrink = plan.style == "offset" or state.pages == 0
+    may_shrink = style.counts == "records" or state.pages == 0
     if size is not None and wanted is not None and may_shrink and plan.limit_key:
         size = max(1, min(size, wanted))
-    query: dict[str, str] = {}
-    headers: dict[str, str] = {}
-    url: str | None = None
-    if plan.limit_key and size is not None:
-        query[plan.limit_key] = str(size)
-    if plan.style in _COUNTED and plan.skip_key:
-        query[plan.skip_key] = str(state.position)
-    if state.token is not None:
-        if plan.style == "cursor" and plan.cursor_key:
-            query[plan.cursor_key] = state.token
-        elif plan.style in ("next_url", "link_header"):
-            url, query = state.token, {}
-        elif plan.style == "continuation_header" and plan.header:
-            headers[plan.header] = state.token
-    cursor = (state.token or "") if url is None else ""
-    return PageRequest(query, headers, url, state.position, size, cursor)
+    query = {plan.limit_key: str(size)} if plan.limit_key and size is not None else {}
+    page = PageRequest(query, skip=state.position, limit=size, cursor=state.token or "")
+    return style.ask(plan, state, page)
 
 
-def advance(
-    plan: ResolvedPagination, state: PagingState, asked: int | None, facts: PageFacts
-) -> Step:
+def advance(plan: Pagination, state: PagingState, asked: int | None, facts: PageFacts) -> Step:
     """Decide after a response.
 
     Args:
@@ -96,23 +79,24 @@ def advance(
             state = replace(state, total=None, is_total_untrue=True)
     else:
         state = replace(state, pages=state.pages + 1, empty_pages=state.empty_pages + 1)
-    if plan.style == "none":
-        step = _end(state, facts)
-    elif plan.style in _COUNTED:
-        step = _after_counted(plan, state, asked, facts)
+    style = style_of(plan)
+    if style.counts is not None:
+        step = _after_counted(style, state, asked, facts)
+    elif style.pointer:
+        step = _after_token(style, plan, state, facts)
     else:
-        step = _after_token(plan, state, facts)
+        step = _end(state, facts)
     notices = (facts.notice, step.notice or notice)
     return replace(step, notice="; ".join(text for text in notices if text))
 
 
 def _after_counted(
-    plan: ResolvedPagination, state: PagingState, asked: int | None, facts: PageFacts
+    style: PagingStyle, state: PagingState, asked: int | None, facts: PageFacts
 ) -> Step:
     if facts.has_more is False:
         return _end(state, facts)
     if facts.received == 0:
-        if facts.has_more and plan.style == "page" and state.empty_pages < MAX_EMPTY_PAGES:
+        if facts.has_more and style.counts == "pages" and state.empty_pages < MAX_EMPTY_PAGES:
             return Step(replace(state, position=state.position + 1, is_confirming=False))
         return _end(_note_last(state) if state.short else state, facts)
     is_short = asked is not None and facts.received < asked
@@ -137,8 +121,8 @@ def _after_counted(
     else:
         is_confirming = False
     size = state.size
-    step = facts.received if plan.style == "offset" else 1
-    if plan.style == "page" and state.pages == 1:
+    step = facts.received if style.counts == "records" else 1
+    if style.counts == "pages" and state.pages == 1:
         # Every page must be of one size. Without any declaration the size that the server really
         # used is asked for from now on, which is right whether or not it counts by its own.
         size = facts.received if is_short and not has_declared else asked
@@ -154,15 +138,18 @@ def _after_counted(
     )
 
 
-def _after_token(plan: ResolvedPagination, state: PagingState, facts: PageFacts) -> Step:
+def _after_token(
+    style: PagingStyle, plan: Pagination, state: PagingState, facts: PageFacts
+) -> Step:
     token = facts.token or None
     is_complete = _declares_total(state) and not _declares_more(state)
     if token is None and facts.has_more is None and state.said_more and facts.received:
         if not is_complete:
             raise SourceDataError(
-                f"page {state.pages} neither names a next page ({_name(plan)}) nor says whether "
-                f"more records follow (pagination.hasMorePath), and an earlier page said that they "
-                f"do. If the source leaves both out of its last page, take hasMorePath out"
+                f"page {state.pages} neither names a next page ({style.noun(plan)}) nor says "
+                f"whether more records follow (pagination.hasMorePath), and an earlier page said "
+                f"that they do. If the source leaves both out of its last page, take hasMorePath "
+                f"out"
             )
         return _end(state, facts)
     if facts.has_more is False or token is None:
@@ -172,14 +159,14 @@ def _after_token(plan: ResolvedPagination, state: PagingState, facts: PageFacts)
         if facts.received == 0 and not declares_more:
             return _end(state, facts)
         raise SourceDataError(
-            f"page {state.pages} names a next page ({_name(plan)}) that was already read: paging "
-            f"would never end. Check {_keys(plan)}"
+            f"page {state.pages} names a next page ({style.noun(plan)}) that was already read: "
+            f"paging would never end. Check {style.to_check}"
         )
     if state.empty_pages >= MAX_EMPTY_PAGES:
         if declares_more:
             raise SourceDataError(
                 f"{state.empty_pages} empty pages in a row, although the source says that more "
-                f"records follow. Check resultsJsonPath and {_keys(plan)}"
+                f"records follow. Check resultsJsonPath and {style.to_check}"
             )
         step = _end(state, facts)
         notice = f"{state.empty_pages} empty pages in a row: taken for the end"
@@ -189,11 +176,11 @@ def _after_token(plan: ResolvedPagination, state: PagingState, facts: PageFacts)
 
 
 def _note_declared(
-    plan: ResolvedPagination, state: PagingState, facts: PageFacts
+    plan: Pagination, state: PagingState, facts: PageFacts
 ) -> tuple[PagingState, str]:
     notice = ""
     if facts.total is not None and not state.is_total_untrue:
-        if state.total is not None and facts.total < state.total and plan.style in _COUNTED:
+        if state.total is not None and facts.total < state.total and style_of(plan).counts:
             notice = (
                 f"the declared total fell from {state.total} to {facts.total} while paging: "
                 f"records may have moved between pages; the next sync reads them again"
@@ -318,21 +305,3 @@ def may_be_repeat(state: PagingState, digest: str) -> bool:
 def digest_token(token: str) -> str:
     """Digest by which cursors and URLs are compared."""
     return blake2b(token.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-
-
-def _name(plan: ResolvedPagination) -> str:
-    return {
-        "cursor": "cursor",
-        "next_url": "URL in the body",
-        "link_header": "Link header",
-        "continuation_header": f"header {plan.header}",
-    }[plan.style]
-
-
-def _keys(plan: ResolvedPagination) -> str:
-    return {
-        "cursor": "pagination.cursorPath and pagination.cursorKey",
-        "next_url": "pagination.nextUrlPath",
-        "link_header": "what the source sends in its Link header",
-        "continuation_header": "continuationTokenHeader",
-    }[plan.style]

@@ -12,15 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sync_pipeline.config.model import SyncConfig
+from sync_pipeline.config.pagination import FACTS
 from sync_pipeline.errors import SourceDataError
 from sync_pipeline.extract.formats.json_path import compile_steps
-from sync_pipeline.extract.rest.paging.declared import (
-    HAS_MORE,
-    POINTERS,
-    TOTAL,
-    TOTAL_PAGES,
-    Declared,
-)
+from sync_pipeline.extract.rest.paging.declared import Declared
 from sync_pipeline.extract.rest.paging.state import PagingState, Step
 
 
@@ -82,12 +77,12 @@ class PathWatch:
             self._missed.pop(key, None)
         for key, missing in declared.missing.items():
             if key in known:
-                if key in POINTERS and missing.is_blocked:
+                if key == declared.pointer and missing.is_blocked:
                     raise SourceDataError(
                         f"{missing.text}, where earlier pages named the next one. Whether more "
                         f"records follow cannot be told: mend the source"
                     )
-            elif received and key in (TOTAL, TOTAL_PAGES):
+            elif received and _is_count(key):
                 raise SourceDataError(f"{missing.text}. Correct it, or take it out")
             elif received and not _is_excused(key, state, received, declared, step):
                 self._missed.setdefault(key, self._redact(f"{name}: {missing.text}"))
@@ -113,9 +108,9 @@ class PathWatch:
 
 
 def explain(declared: Declared) -> str:
-    """What may be behind an error about the end of the pages: the places that lead nowhere."""
-    texts = [declared.missing[key].text for key in sorted(POINTERS & declared.missing.keys())]
-    return "".join(f". There is {text}" for text in texts)
+    """What may be behind an error about the end of the pages: the place that leads nowhere."""
+    missing = declared.missing.get(declared.pointer)
+    return f". There is {missing.text}" if missing else ""
 
 
 def _is_excused(
@@ -124,10 +119,10 @@ def _is_excused(
     """Whether another fact says that the records end with this answer."""
     if step.is_repeat or declared.has_more is False or _is_complete(state, received, declared):
         return True
-    if key != HAS_MORE:
+    if not _is_flag(key):
         return False
-    if POINTERS & (declared.seen | declared.missing.keys()):
-        return declared.token is None and bool(POINTERS & declared.seen)
+    if declared.pointer:
+        return declared.token is None and declared.pointer in declared.seen
     # By a count an end is always read: only a page that more records follow should have had it.
     return state.pages == 0
 
@@ -140,9 +135,17 @@ def _is_complete(state: PagingState, received: int, declared: Declared) -> bool:
 
 
 def _advice(key: str) -> str:
-    if key == HAS_MORE:
+    if _is_flag(key):
         return "Correct it, or take it out"
     return (
         "So no page after it was asked for: correct that, unless all records of this source always "
         "come in one answer"
     )
+
+
+def _is_flag(key: str) -> bool:
+    return key in FACTS and FACTS[key].fact == "has_more"
+
+
+def _is_count(key: str) -> bool:
+    return key in FACTS and FACTS[key].fact != "has_more"

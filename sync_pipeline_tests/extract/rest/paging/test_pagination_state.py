@@ -1,18 +1,33 @@
 """The state machine by itself: no HTTP."""
 
 import json
+from pkgutil import iter_modules
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_pipeline.config.pagination import ResolvedPagination
+from sync_pipeline.config.pagination import STYLES, Pagination
+from sync_pipeline.extract.rest.paging import styles
 from sync_pipeline.extract.rest.paging.ending import advance, request_page, start
 from sync_pipeline.extract.rest.paging.state import RECENT, LoopGuard, PageFacts, PagingState
+from sync_pipeline.extract.rest.paging.style import PagingStyle
+from sync_pipeline.extract.rest.paging.styles import style_of
+from sync_pipeline_tests.extract.sources import PAGINATIONS
 
-OFFSET = ResolvedPagination("offset", limit_key="limit", skip_key="offset", page_size=10)
-PAGE = ResolvedPagination("page", limit_key="size", skip_key="page", page_size=10, first=1)
-CURSOR = ResolvedPagination("cursor", cursor_path="c", cursor_key="cursor")
+OFFSET = Pagination(type="offset", limit_key="limit", skip_key="offset", page_size=10)
+PAGE = Pagination(type="page", limit_key="size", skip_key="page", page_size=10, first_page=1)
+CURSOR = Pagination(type="cursor", cursor_path="c", cursor_key="cursor")
+
+
+def test_every_style_of_a_config_has_the_module_of_its_name():
+    modules = {found.name for found in iter_modules(styles.__path__)}
+    assert modules == STYLES.keys()
+    assert all(isinstance(style_of(Pagination(type=name)), PagingStyle) for name in modules)
+
+
+def test_every_style_has_a_row_in_the_conformance_tests():
+    assert STYLES.keys() - PAGINATIONS.keys() == {"none"}
 
 
 def test_a_request_says_what_the_style_needs():

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from sync_pipeline.load.answer import Answer
 from sync_pipeline.load.client import SpaceClient
-from sync_pipeline.load.shapes import is_action
+from sync_pipeline.load.shapes import action_of
 
 _FIRST_POLL_S = 0.05
 _SECOND_POLL_S = 0.5
@@ -86,7 +86,7 @@ def await_action(
         waited_s += pause_s
         pause_s = min(max(2 * pause_s, _SECOND_POLL_S), _LONGEST_POLL_S)
         answer = client.request(
-            "GET", f"{style.status_path}/{action_id}", tolerate=(404,), expects=is_action
+            "GET", f"{style.status_path}/{action_id}", tolerate=(404,), expects=action_of(action_id)
         )
 
 

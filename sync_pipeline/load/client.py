@@ -173,7 +173,7 @@ class SpaceClient:
             ValueError: The body holds what JSON cannot (NaN, a lone surrogate).
         """
         body = None if json is None else encode_body(json)
-        failures = limited = refused = 0
+        attempts = failures = limited = refused = 0
         while True:
             received = self._send(method, path, params, body, headers)
             answer = _read(method, received, expects)
@@ -191,6 +191,7 @@ class SpaceClient:
                 self._tell_of_broken(method, path, answer)
             if answer.is_ambiguous:
                 return answer
+            attempts += 1
             failures += answer.weight
             refused += is_refusal(answer.status)
             if refused >= MAX_REFUSED:
@@ -198,8 +199,8 @@ class SpaceClient:
                 self._health.note(method, answer)
                 return self._check(method, path, answer, tolerate)
             if failures >= MAX_ATTEMPTS:
-                raise self._health.give_up(self._down_text(method, path, answer, failures), answer)
-            self.back_off(failures - 1)
+                raise self._health.give_up(self._down_text(method, path, answer, attempts), answer)
+            self.back_off(attempts - 1)
 
     def _wait_for_rate_limit(self, answer: Answer, limited: int, asked_for_s: float) -> None:
         if limited >= MAX_RATE_LIMITED:
@@ -364,10 +365,10 @@ class SpaceClient:
                 )
         self._is_space_known = True
 
-    def _down_text(self, method: str, path: str, answer: Answer, failures: int) -> str:
+    def _down_text(self, method: str, path: str, answer: Answer, attempts: int) -> str:
         came_back = answer.trouble or f"{answer.status} {answer.error_id}"
         return (
-            f"The {self.space_text} cannot be reached: {method} {path} failed {failures} times "
+            f"The {self.space_text} cannot be reached: {method} {path} failed {attempts} times "
             f"({came_back}). Check CONTENTFUL_CMA_URL and the network, and start the run again; "
             "what was written stays and is not written twice."
         )

@@ -11,7 +11,7 @@ from sync_pipeline.errors import SpaceError, UsageError
 from sync_pipeline.load.client import SpaceClient, raise_unexpected
 from sync_pipeline.load.model_reader import read_content_type, suggest_content_type
 from sync_pipeline.load.paging import read_entries
-from sync_pipeline.load.shapes import is_content_type
+from sync_pipeline.load.shapes import content_type_of
 from sync_pipeline.model import ContentType
 
 _ORDERABLE = frozenset({"Symbol", "Integer", "Number", "Date", "Boolean"})
@@ -83,7 +83,7 @@ class SpaceLookup:
             if known is not None:
                 return known
             answer = self._client.request(
-                "GET", f"/content_types/{content_type_id}", expects=is_content_type
+                "GET", f"/content_types/{content_type_id}", expects=content_type_of(content_type_id)
             )
             if answer.status == 404:
                 raise UsageError(

@@ -8,7 +8,13 @@ from typing import Any
 from sync_pipeline.errors import UsageError
 from sync_pipeline.load.answer import Answer
 from sync_pipeline.load.client import SpaceClient, raise_unexpected
-from sync_pipeline.load.shapes import Shape, collection_of, is_content_type, is_locale
+from sync_pipeline.load.shapes import (
+    Shape,
+    collection_of,
+    content_type_of,
+    is_content_type,
+    is_locale,
+)
 from sync_pipeline.model import ContentType, Field, Locale, TargetModel
 from sync_pipeline.suggestions import nearest
 
@@ -22,7 +28,9 @@ def fetch_target_model(client: SpaceClient, content_type_id: str) -> TargetModel
         UsageError: There is no such content type, or it is not activated; says which there are.
         SpaceError: The space refuses us or cannot be reached.
     """
-    answer = client.request("GET", f"/content_types/{content_type_id}", expects=is_content_type)
+    answer = client.request(
+        "GET", f"/content_types/{content_type_id}", expects=content_type_of(content_type_id)
+    )
     if answer.status == 404:
         raise _unknown_content_type(client, content_type_id)
     if not answer.is_ok:

@@ -87,6 +87,15 @@ def is_content_type(body: Any) -> bool:
     )
 
 
+def content_type_of(content_type_id: str) -> Shape:
+    """The content type with that id."""
+
+    def is_asked_for(body: Any) -> bool:
+        return is_content_type(body) and _sys_of(body)["id"] == content_type_id
+
+    return is_asked_for
+
+
 def is_locale(body: Any) -> bool:
     """A locale with its code."""
     return isinstance(body, Mapping) and _is_text(body.get("code"))
@@ -96,6 +105,15 @@ def is_action(body: Any) -> bool:
     """A bulk action with its id and status."""
     sys = _sys_of(body)
     return _is_text(sys.get("id")) and _is_text(sys.get("status"))
+
+
+def action_of(action_id: str) -> Shape:
+    """The bulk action with that id."""
+
+    def is_asked_for(body: Any) -> bool:
+        return is_action(body) and _sys_of(body)["id"] == action_id
+
+    return is_asked_for
 
 
 def _sys_of(body: Any) -> Mapping[str, Any]:

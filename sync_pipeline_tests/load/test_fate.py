@@ -16,7 +16,7 @@ from sync_pipeline.load.health import MAX_ATTEMPTS, MAX_BROKEN_AT_FIRST
 from sync_pipeline.load.lookup import SpaceLookup
 from sync_pipeline.load.model_reader import fetch_target_model
 from sync_pipeline.load.paging import read_entries
-from sync_pipeline.load.shapes import entry_of, published_entry_of
+from sync_pipeline.load.shapes import action_of, entry_of, published_entry_of
 from sync_pipeline_tests.load.broken_answers import BROKEN, UNKNOWN_STATUSES
 from sync_pipeline_tests.load.conftest import FakeTime
 from sync_pipeline_tests.load.small_space import Fault, Request, SpaceState
@@ -157,6 +157,9 @@ def test_a_write_whose_answer_is_broken_is_ambiguous(
             {"sys": {"id": "e1", "version": 4, "publishedVersion": 3}},
             True,
         ),
+        (action_of("a1"), {"sys": {"id": "a1", "status": "succeeded"}}, True),
+        (action_of("a1"), {"sys": {"id": "a2", "status": "succeeded"}}, False),
+        (action_of("a1"), {"sys": {"id": "a1"}}, False),
         (
             published_entry_of("e1", 3),
             {"sys": {"id": "e1", "version": 3, "publishedVersion": 1}},

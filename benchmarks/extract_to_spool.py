@@ -54,7 +54,7 @@ def spool(url: str) -> int:
             with open_extraction(Spool(Path(folder) / "spool"), mapper.key_of) as extraction:
                 for page in source.fetch_pages():
                     extraction.add_page(page, 1000)
-                return extraction.finish({}, whole=False).records
+                return extraction.progress.records
         finally:
             source.close()
 

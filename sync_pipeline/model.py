@@ -94,10 +94,6 @@ class BatchRef:
 
     #: `batch_000042`, or `all` in regular mode.
     key: str
-    #: Run whose spool holds the batch (the first of a chain of re-executions).
-    spool_id: str
-    #: Of the `.jsonl` file.
-    path: str
     #: Lines in the file; records of other batches that repeat a key of this one come on top.
     records: int
     #: SHA-256 of the file, hexadecimal.

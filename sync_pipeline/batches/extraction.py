@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sync_pipeline.batches.codec import decode_record, encode_record
+from sync_pipeline.batches.facts import RunFacts
 from sync_pipeline.batches.layout import (
     WHOLE,
     Spool,
@@ -216,11 +217,11 @@ class Extraction:
                 "INSERT OR REPLACE INTO state VALUES (1, ?)", (json.dumps(_as_dict(self.progress)),)
             )
 
-    def finish(self, run: Mapping[str, Any], *, whole: bool) -> Manifest:
+    def finish(self, run: RunFacts, *, whole: bool) -> Manifest:
         """Close the extraction: write the routed records beside their batches, then the manifest.
 
         Args:
-            run: Facts kept with the batches, JSON-able: the run's options, start, sequence number.
+            run: What was asked for.
             whole: Make it one batch named `all` (regular mode).
 
         Idempotent: after a kill in the middle it is simply called again.
@@ -243,8 +244,9 @@ class Extraction:
             for name, numbers in homes.items():
                 routed[name] = self._write_routed(name, numbers)
         batches = tuple(self._refer(name) for name in dict.fromkeys(names.values()))
+        mode = "regular" if whole else "streaming"
         manifest = Manifest(
-            progress.records, progress.pages, progress.requests, batches, routed, dict(run)
+            progress.records, progress.pages, progress.requests, batches, routed, run, mode
         )
         write_manifest(self._spool, manifest)
         if whole:
@@ -290,9 +292,8 @@ class Extraction:
         return count
 
     def _refer(self, name: str) -> BatchRef:
-        path = self._spool.records(name)
-        digest, records = digest_file(path)
-        return BatchRef(name, self._spool.spool_id, str(path), records, digest)
+        digest, records = digest_file(self._spool.records(name))
+        return BatchRef(name, records, digest)
 
     def _write(self, batch: int, lines: list[bytes]) -> int:
         if self._file is None:

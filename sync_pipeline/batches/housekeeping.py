@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from sync_pipeline.batches.facts import is_applied
 from sync_pipeline.batches.layout import Spool, list_folders
-from sync_pipeline.batches.results import failed_batches_of, read_run_facts
+from sync_pipeline.batches.results import failed_batches_of
 
 RETENTION = timedelta(days=7)
 
@@ -62,5 +63,4 @@ def clean_spools(
 
 def keeps_failed_batches(spool: Spool) -> bool:
     """Whether a backfill still needs this spool. Dry runs leave nothing to backfill."""
-    facts = read_run_facts(spool)
-    return bool(facts.get("apply")) and any(True for _ in failed_batches_of(spool))
+    return is_applied(spool) and any(True for _ in failed_batches_of(spool))

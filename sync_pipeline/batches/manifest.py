@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
+from sync_pipeline.batches.facts import RunFacts, decode_facts, encode_facts
 from sync_pipeline.batches.layout import Spool, read_json, write_json
 from sync_pipeline.model import BatchRef
 
@@ -21,8 +21,9 @@ class Manifest:
     batches: tuple[BatchRef, ...]
     #: Records routed to an earlier batch, by batch key.
     routed: Mapping[str, int]
-    #: What the run that fetched was asked for, and when: see `write_manifest`.
-    run: Mapping[str, Any]
+    run: RunFacts
+    #: `regular` or `streaming`: what `auto` came to.
+    mode: str
 
 
 def read_manifest(spool: Spool) -> Manifest | None:
@@ -40,11 +41,16 @@ def _read_manifest(spool: Spool, written: int) -> Manifest | None:  # noqa: ARG0
     if value is None:
         return None
     batches = tuple(
-        BatchRef(b["key"], spool.spool_id, str(spool.records(b["key"])), b["records"], b["digest"])
-        for b in value["batches"]
+        BatchRef(batch["key"], batch["records"], batch["digest"]) for batch in value["batches"]
     )
     return Manifest(
-        value["records"], value["pages"], value["requests"], batches, value["routed"], value["run"]
+        value["records"],
+        value["pages"],
+        value["requests"],
+        batches,
+        value["routed"],
+        decode_facts(value["run"], spool),
+        value["run"]["mode"],
     )
 
 
@@ -61,6 +67,6 @@ def write_manifest(spool: Spool, manifest: Manifest) -> None:
                 for ref in manifest.batches
             ],
             "routed": dict(manifest.routed),
-            "run": dict(manifest.run),
+            "run": {**encode_facts(manifest.run), "mode": manifest.mode},
         },
     )

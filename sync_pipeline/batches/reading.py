@@ -13,7 +13,7 @@ from typing import Any
 
 from sync_pipeline.batches.codec import decode_record
 from sync_pipeline.batches.extraction import digest_file
-from sync_pipeline.batches.layout import disk_errors
+from sync_pipeline.batches.layout import Spool, disk_errors
 from sync_pipeline.errors import SpoolError
 from sync_pipeline.model import BatchRef, Conflict, DeadLetter, DesiredEntry, SpooledRecord
 from sync_pipeline.private_files import open_private
@@ -21,7 +21,7 @@ from sync_pipeline.private_files import open_private
 _PIECE_BYTES = 1 << 16
 
 
-def read_batch(ref: BatchRef) -> Iterator[SpooledRecord]:
+def read_batch(spool: Spool, ref: BatchRef) -> Iterator[SpooledRecord]:
     """Yield the records of a batch and those routed to it from later batches, in source order.
 
     One at a time: a key that a source repeats a million times makes its batch long, and no more.
@@ -29,7 +29,7 @@ def read_batch(ref: BatchRef) -> Iterator[SpooledRecord]:
     Raises:
         SpoolError: The file is gone or is not what was written (checked before the first record).
     """
-    path = Path(ref.path)
+    path = spool.records(ref.key)
     try:
         digest, _ = digest_file(path)
     except FileNotFoundError:
@@ -40,14 +40,13 @@ def read_batch(ref: BatchRef) -> Iterator[SpooledRecord]:
         raise SpoolError(
             f"The spooled records of {ref.key} were changed on disk ({path}). Run the sync anew."
         )
-    routed = path.with_name(f"{path.stem}.routed.jsonl")
-    parts = [_read_records(part) for part in (path, routed) if part.exists()]
+    parts = [_read_records(part) for part in (path, spool.routed(ref.key)) if part.exists()]
     yield from heapq.merge(*parts, key=attrgetter("ordinal"))
 
 
-def read_keys(ref: BatchRef) -> Iterator[str]:
+def read_keys(spool: Spool, ref: BatchRef) -> Iterator[str]:
     """The canonical keys of a batch, repeated ones included."""
-    return (record.key for record in read_batch(ref))
+    return (record.key for record in read_batch(spool, ref))
 
 
 def _read_records(path: Path) -> Iterator[SpooledRecord]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from sync_pipeline.batches.layout import Spool, disk_errors, read_json, write_json
+from sync_pipeline.batches.layout import Spool, disk_errors
 from sync_pipeline.batches.manifest import Manifest, read_manifest
 from sync_pipeline.model import BatchRef, Counts
 from sync_pipeline.private_files import create_private
@@ -271,13 +271,3 @@ def _seconds_per_batch(spool: Spool) -> float | None:
     if len(ends) < 2:
         return None
     return (ends[0] - ends[-1]).total_seconds() / (len(ends) - 1)
-
-
-def write_run_facts(spool: Spool, facts: Mapping[str, Any]) -> None:
-    """Keep what the run was asked for beside its spool, before the first page is fetched."""
-    write_json(spool.facts, facts)
-
-
-def read_run_facts(spool: Spool) -> dict[str, Any]:
-    """What the run that opened the spool was asked for; {} if it was killed before it could say."""
-    return read_json(spool.facts) or {}

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from sync_pipeline.batches.facts import is_applied
 from sync_pipeline.batches.layout import Spool, list_spools
-from sync_pipeline.batches.results import FailedBatch, failed_batches_of, read_run_facts
+from sync_pipeline.batches.results import FailedBatch, failed_batches_of
 from sync_pipeline.errors import UsageError
 from sync_pipeline.orchestration.claims import live_claims, report_killed_runs
 
@@ -32,7 +33,7 @@ def failed_batches(
 
 def _waiting(storage_dir: Path, sync_key: str, at_work: set[str]) -> Iterator[FailedBatch]:
     for spool in list_spools(storage_dir, sync_key):
-        if spool.spool_id not in at_work and read_run_facts(spool).get("apply"):
+        if spool.spool_id not in at_work and is_applied(spool):
             yield from failed_batches_of(spool)
 
 

@@ -33,6 +33,10 @@ class LeftOut:
     step_key: str
 
 
+#: What unpickling raises for classes that have changed since, and for a file that was cut off.
+_UNREADABLE = (pickle.UnpicklingError, AttributeError, TypeError, ImportError, EOFError, ValueError)
+
+
 class HandleIOManager(dg.IOManager):
     """Pickles outputs below the spool of their run: `handles/<run id>/<step>/<output>`."""
 
@@ -57,7 +61,7 @@ class HandleIOManager(dg.IOManager):
         `LeftOut` where there is none; only `upsert_batch` takes that, others fail its type check.
 
         Raises:
-            dagster.Failure: The spool is gone: it was cleaned since.
+            dagster.Failure: The spool is gone, as it was cleaned since, or of another version.
         """
         upstream = context.upstream_output
         if upstream is None:
@@ -74,6 +78,13 @@ class HandleIOManager(dg.IOManager):
                 f"are removed after some days. Launch sync_{self._sync_key} anew.",
                 exit_code=2,
             ) from None
+        except _UNREADABLE as error:
+            raise failure(
+                f"What {upstream.step_key} of run {upstream.run_id} left was written by another "
+                "version or is damaged. The records are kept: `sync-pipeline resume "
+                f"{upstream.run_id}` goes on with them.",
+                exit_code=2,
+            ) from error
 
     def _path(self, context: dg.OutputContext) -> Path:
         run_id, *names = context.get_identifier()

@@ -13,8 +13,9 @@ from typing import Any
 
 import dagster as dg
 
+from sync_pipeline.batches.facts import RunFacts, read_run_facts
 from sync_pipeline.batches.layout import Spool, spool_of
-from sync_pipeline.batches.results import FETCH, read_run_facts
+from sync_pipeline.batches.results import FETCH
 from sync_pipeline.config.environment import Environment, read_environment
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.run_options import OPTIONS, RunOptions
@@ -168,11 +169,11 @@ def _build_step(
     return Step(setting, replay, redactor)
 
 
-def _merge_options(asked: RunOptions, facts: Mapping[str, Any], *, is_replay: bool) -> RunOptions:
+def _merge_options(asked: RunOptions, facts: RunFacts | None, *, is_replay: bool) -> RunOptions:
     """What the extraction was begun with stays; how it is worked off may change in a later run."""
-    if not facts:
+    if facts is None:
         return asked
-    begun = RunOptions.model_validate(facts["options"])
+    begun = facts.options
     if is_replay:
         return begun
     anew = {

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from sync_pipeline.batches.extraction import Extraction, Progress, open_extraction
+from sync_pipeline.batches.facts import RunFacts, read_run_facts, write_run_facts
 from sync_pipeline.batches.layout import list_spools
 from sync_pipeline.batches.manifest import Manifest, read_manifest
 from sync_pipeline.batches.results import (
     FETCH,
     BatchResult,
     read_result,
-    read_run_facts,
     write_result,
-    write_run_facts,
 )
 from sync_pipeline.batches.sizing import (
     COPIES_IN_MEMORY,
@@ -88,7 +86,7 @@ def fetch(setting: Setting, on_page: Callable[[Progress], None] = lambda _: None
         finally:
             requests = client.requests + (mapping.lookup.requests if mapping else 0)
             add_requests(setting.spool, "fetch", requests)
-    return Fetched(manifest, str(manifest.run["mode"]), requests)
+    return Fetched(manifest, manifest.mode, requests)
 
 
 def _record_failure(setting: Setting, error: SyncPipelineError) -> None:
@@ -113,7 +111,7 @@ def _record_failure(setting: Setting, error: SyncPipelineError) -> None:
 
 def _fetch(
     setting: Setting,
-    facts: Mapping[str, Any],
+    facts: RunFacts,
     target: TargetModel,
     mapping: RunMapping,
     on_page: Callable[[Progress], None],
@@ -137,10 +135,10 @@ def _fetch(
         source.close()
 
 
-def _open_facts(setting: Setting) -> dict[str, Any]:
+def _open_facts(setting: Setting) -> RunFacts:
     """What this extraction was asked for: written once, kept by whoever goes on with it."""
     facts = read_run_facts(setting.spool)
-    if facts:
+    if facts is not None:
         return facts
     make_private_folder(setting.spool.root)
     target = target_name(setting.config, setting.environment)
@@ -149,15 +147,14 @@ def _open_facts(setting: Setting) -> dict[str, Any]:
     options, reason = _effective_options(setting)
     if reason:
         setting.log.warning("%s: %s", setting.config.key, reason)
-    facts = {
-        "sync": setting.config.key,
-        "run_id": setting.run_id,
-        "apply": options.apply,
-        "options": options.model_dump(),
-        "extraction": extraction,
-        "target": target,
-        "started_at": setting.clock().isoformat(timespec="milliseconds"),
-    }
+    facts = RunFacts(
+        sync_key=setting.config.key,
+        run_id=setting.run_id,
+        options=options,
+        extraction=extraction,
+        target=target,
+        started_at=setting.clock(),
+    )
     write_run_facts(setting.spool, facts)
     return facts
 
@@ -165,7 +162,7 @@ def _open_facts(setting: Setting) -> dict[str, Any]:
 def _last_extraction(setting: Setting, target: str) -> int:
     """The largest number among the spools that are kept: a ledger that was lost begins anew."""
     kept = map(read_run_facts, list_spools(setting.storage_dir, setting.config.key))
-    return max((facts["extraction"] for facts in kept if facts.get("target") == target), default=0)
+    return max((facts.extraction for facts in kept if facts and facts.target == target), default=0)
 
 
 def _effective_options(setting: Setting) -> tuple[RunOptions, str]:
@@ -184,10 +181,10 @@ def _spool_pages(
     setting: Setting,
     source: Source,
     mapper: Mapper,
-    facts: Mapping[str, Any],
+    facts: RunFacts,
     on_page: Callable[[Progress], None],
 ) -> Manifest:
-    options = RunOptions.model_validate(facts["options"])
+    options = facts.options
     started = time.monotonic()
     entry_id_of = mapper.entry_id_of if mapper.maps_ids else None
     with open_extraction(setting.spool, mapper.key_of, entry_id_of) as extraction:
@@ -208,8 +205,7 @@ def _spool_pages(
         whole = options.mode == "regular" or (
             options.mode == "auto" and extraction.progress.records <= AUTO_STREAMS_ABOVE
         )
-        mode = "regular" if whole else "streaming"
-        return extraction.finish({**facts, "mode": mode}, whole=whole)
+        return extraction.finish(facts, whole=whole)
 
 
 class _BatchSizing:

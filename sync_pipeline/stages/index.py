@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sync_pipeline.batches.layout import ensure_disk_space
-from sync_pipeline.batches.reading import read_batch, read_keys
+from sync_pipeline.batches.reading import read_batch
 from sync_pipeline.batches.seen import count_keys
 from sync_pipeline.load.index import build_index
 from sync_pipeline.load.target_index import ENTRY_ID
@@ -109,10 +109,10 @@ def _keys(setting: Setting, mapper: Mapper, batches: Sequence[BatchRef]) -> Iter
     own, whose keys may be others.
     """
     is_fetched_by_us = setting.run_id == setting.spool.spool_id
-    for ref in map(setting.locate, batches):
+    for ref in batches:
+        records = read_batch(setting.spool, ref)
         keys = (
-            read_keys(ref)
-            if is_fetched_by_us
-            else (mapper.key_of(record.row, record.variables) for record in read_batch(ref))
+            record.key if is_fetched_by_us else mapper.key_of(record.row, record.variables)
+            for record in records
         )
         yield from dict.fromkeys(filter(None, keys))

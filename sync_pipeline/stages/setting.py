@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from sync_pipeline.batches.facts import RunFacts, read_run_facts
 from sync_pipeline.batches.layout import Spool, read_json, write_json
 from sync_pipeline.config.environment import Environment, require_contentful
 from sync_pipeline.config.model import SyncConfig
@@ -24,7 +25,6 @@ from sync_pipeline.load.ledger import Ledger, open_ledger
 from sync_pipeline.load.model_reader import fetch_target_model
 from sync_pipeline.load.publish import BulkHabits
 from sync_pipeline.model import (
-    BatchRef,
     DeadLetter,
     TargetModel,
     utc_now,
@@ -49,13 +49,17 @@ class Setting:
     clock: Callable[[], datetime] = utc_now
 
     @property
+    def facts(self) -> RunFacts:
+        """What the run that fetched was asked for, once it has begun."""
+        facts = read_run_facts(self.spool)
+        if facts is None:
+            raise SpoolError(f"{self.spool.facts} is gone. Run the sync anew.")
+        return facts
+
+    @property
     def storage_dir(self) -> Path:
         """SYNC_STORAGE_DIR."""
         return self.environment.storage_dir
-
-    def locate(self, batch: BatchRef) -> BatchRef:
-        """A batch where it lies now: the storage may have been moved since its handle was made."""
-        return replace(batch, path=str(self.spool.records(batch.key)))
 
 
 def build_redactor(setting: Setting) -> Redactor:
@@ -128,20 +132,19 @@ def target_name(config: SyncConfig, environment: Environment) -> str:
     return f"{space_id}/{environment.environment_id} at {host}"
 
 
-def check_target(config: SyncConfig, environment: Environment, facts: Mapping[str, Any]) -> None:
+def check_target(config: SyncConfig, environment: Environment, facts: RunFacts | None) -> None:
     """Refuse to go on with a run that was begun for another space.
 
     Raises:
         UsageError: Names both.
     """
-    begun = facts.get("target")
-    if begun is None:  # nothing was begun yet
+    if facts is None:  # nothing was begun yet
         return
     now = target_name(config, environment)
-    if begun != now:
+    if facts.target != now:
         raise UsageError(
-            f"{config.key}: this run was begun for the space {begun}, and the environment says "
-            f"{now} by now. Set CONTENTFUL_SPACE_ID, CONTENTFUL_ENVIRONMENT_ID and "
+            f"{config.key}: this run was begun for the space {facts.target}, and the environment "
+            f"says {now} by now. Set CONTENTFUL_SPACE_ID, CONTENTFUL_ENVIRONMENT_ID and "
             "CONTENTFUL_CMA_URL back to go on with it, or run the sync anew."
         )
 

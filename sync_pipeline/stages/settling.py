@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
+from sync_pipeline.batches.facts import RunFacts, read_run_facts
 from sync_pipeline.batches.layout import Spool, list_spools
 from sync_pipeline.batches.manifest import Manifest, read_manifest
 from sync_pipeline.batches.reading import read_keys
@@ -14,7 +14,6 @@ from sync_pipeline.batches.results import (
     FETCH,
     BatchResult,
     read_result,
-    read_run_facts,
     unfinished_batches,
     write_result,
 )
@@ -40,7 +39,7 @@ class _Newer:
     @property
     def is_whole(self) -> bool:
         """Whether the run read all that the source has."""
-        return not self.manifest.run["options"]["limit"]
+        return not self.manifest.run.options.limit
 
 
 def settle_older_batches(setting: Setting) -> list[str]:
@@ -57,7 +56,7 @@ def settle_older_batches(setting: Setting) -> list[str]:
         SpoolError: The ledger cannot be read.
     """
     manifest = read_manifest(setting.spool)
-    if manifest is None or not manifest.run["apply"]:
+    if manifest is None or not manifest.run.options.apply:
         return []
     settled: list[str] = []
     with open_sync_ledger(setting) as ledger:
@@ -71,7 +70,7 @@ def settle_older_batches(setting: Setting) -> list[str]:
             settled += [
                 f"{older.spool_id}/{ref.key}"
                 for ref in unfinished_batches(older, older_manifest)
-                if _settle_batch(newer, older, ref, facts["extraction"])
+                if _settle_batch(newer, older, ref, facts.extraction)
             ]
     return settled
 
@@ -83,8 +82,9 @@ def settle_older_fetches(setting: Setting) -> list[str]:
     ids of their spools.
     """
     facts = read_run_facts(setting.spool)
-    is_listed = facts.get("apply") and read_manifest(setting.spool) is None
-    if not is_listed or facts["options"]["limit"]:
+    if facts is None or not facts.options.apply or facts.options.limit:
+        return []
+    if read_manifest(setting.spool) is not None:
         return []
     return [
         older.spool_id
@@ -93,18 +93,14 @@ def settle_older_fetches(setting: Setting) -> list[str]:
     ]
 
 
-def _older_spools(
-    setting: Setting, run: Mapping[str, Any]
-) -> Iterator[tuple[Spool, dict[str, Any]]]:
+def _older_spools(setting: Setting, run: RunFacts) -> Iterator[tuple[Spool, RunFacts]]:
     """Spools of earlier applied runs of the sync, into the same space, with what they were asked.
 
     Those into another space are numbered by another ledger.
     """
     for older in list_spools(setting.storage_dir, setting.config.key):
         facts = read_run_facts(older)
-        if not facts.get("apply") or facts["extraction"] >= run["extraction"]:
-            continue
-        if facts.get("target") == run.get("target"):
+        if facts is not None and facts.options.apply and facts.is_older_than(run):
             yield older, facts
 
 
@@ -112,7 +108,7 @@ def _settle_batch(newer: _Newer, older: Spool, ref: BatchRef, extraction: int) -
     """Whether the batch is settled now; one whose keys are not all done is told what is."""
     setting = newer.setting
     try:
-        done, missing = _count_keys(newer, ref, extraction)
+        done, missing = _count_keys(newer, older, ref, extraction)
     except SpoolError as error:
         # Its records are gone or damaged: nobody can replay it, and what it tells its reader is to
         # run the sync anew, which this run has done.
@@ -127,10 +123,10 @@ def _settle_batch(newer: _Newer, older: Spool, ref: BatchRef, extraction: int) -
     return False
 
 
-def _count_keys(newer: _Newer, ref: BatchRef, extraction: int) -> tuple[int, int]:
+def _count_keys(newer: _Newer, older: Spool, ref: BatchRef, extraction: int) -> tuple[int, int]:
     """Keys of a batch that are done by now, and those that are not."""
     done = missing = 0
-    keys = read_keys(ref)
+    keys = read_keys(older, ref)
     while chunk := list(itertools.islice(keys, _CHUNK)):
         wanted = set(filter(None, chunk))
         left = set(keys_not_in(newer.setting.spool.seen, wanted)) if newer.is_whole else wanted

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from sync_pipeline.batches.extraction import read_progress
+from sync_pipeline.batches.facts import read_run_facts
 from sync_pipeline.batches.layout import Spool, read_json
 from sync_pipeline.batches.manifest import Manifest, read_manifest
-from sync_pipeline.batches.results import read_results, read_run_facts, records_of
+from sync_pipeline.batches.results import read_results, records_of
 from sync_pipeline.batches.run_warnings import read_warnings
 from sync_pipeline.errors import SyncPipelineError
 from sync_pipeline.memory import peak_rss_mb
@@ -87,12 +88,12 @@ def summarize_spool(
         published=counts.published + drafts["published"],
     )
     _check(manifest, counts)
-    started = datetime.fromisoformat(str(manifest.run["started_at"]))
+    started = manifest.run.started_at
     last = max((datetime.fromisoformat(item.finished_at) for item in known), default=started)
     return RunSummary(
         sync_key=sync_key,
-        mode=str(manifest.run["mode"]),
-        dry_run=not manifest.run["apply"],
+        mode=manifest.mode,
+        dry_run=not manifest.run.options.apply,
         batches=len(results),
         failed_batches=tuple(
             key for key, result in results.items() if result is None or result.is_open
@@ -116,8 +117,8 @@ def summarize_interrupted(sync_key: str, spool: Spool, asked: Mapping[str, Any])
     requests = _requests_around_batches(spool)
     return RunSummary(
         sync_key=sync_key,
-        mode=str(facts["options"]["mode"] if facts else asked.get("mode", "")),
-        dry_run=not (facts or asked).get("apply", False),
+        mode=str(facts.options.mode if facts else asked.get("mode", "")),
+        dry_run=not (facts.options.apply if facts else asked.get("apply", False)),
         batches=0,
         failed_batches=(),
         counts=Counts(records=read_progress(spool).records, requests=requests),
@@ -134,7 +135,6 @@ def summarize_replay(setting: Setting, refs: Sequence[BatchRef]) -> RunSummary:
         setting: The run.
         refs: The batches that it replayed.
     """
-    facts = read_run_facts(setting.spool)
     ended = read_results(setting.spool)
     counts, seconds, failed = Counts(), 0.0, []
     for ref in refs:
@@ -150,7 +150,7 @@ def summarize_replay(setting: Setting, refs: Sequence[BatchRef]) -> RunSummary:
     _log_none_kept(setting, counts)
     return RunSummary(
         sync_key=setting.config.key,
-        mode=str(facts["options"]["mode"]),
+        mode=str(setting.options.mode),
         dry_run=not setting.options.apply,
         batches=len(refs),
         failed_batches=tuple(failed),

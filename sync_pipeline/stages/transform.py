@@ -57,7 +57,7 @@ def transform(setting: Setting, batch: BatchRef) -> Transformed:
     dead: list[DeadLetter] = []
 
     def desired() -> Iterator[dict[str, Any]]:
-        for result in mapping.mapper.map_records(tally.count(read_batch(setting.locate(batch)))):
+        for result in mapping.mapper.map_records(tally.count(read_batch(setting.spool, batch))):
             if isinstance(result, DesiredEntry):
                 tally.add(result)
                 _name_conflicts(setting, tally, result)

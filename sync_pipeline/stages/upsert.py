@@ -20,7 +20,7 @@ from sync_pipeline.batches.reading import (
     read_lines,
     write_lines,
 )
-from sync_pipeline.batches.results import BatchResult, read_result, read_run_facts, write_result
+from sync_pipeline.batches.results import BatchResult, read_result, write_result
 from sync_pipeline.batches.seen import are_fetched
 from sync_pipeline.errors import SyncPipelineError
 from sync_pipeline.load.client import SpaceClient
@@ -121,10 +121,10 @@ def _write(
     are_others_written: bool,
 ) -> None:
     batch, spool = tally.batch, setting.spool
-    facts = read_run_facts(spool)
+    facts = setting.facts
     publish = setting.options.publish
     # `stages.drafts` asks the file what was published here, as collections lag behind.
-    in_memory = facts["options"]["mode"] == "regular" and publish != "all"
+    in_memory = facts.options.mode == "regular" and publish != "all"
     known = read_habits(setting)
     with (
         open_index(Path(index_ref.path), in_memory=in_memory) as target_index,
@@ -142,7 +142,7 @@ def _write(
                 apply=setting.options.apply,
                 publish=publish,
                 concurrency=setting.options.concurrency,
-                extraction=facts["extraction"],
+                extraction=facts.extraction,
                 before_writes=note,
                 may_come=_find_may_come(setting, are_others_written=are_others_written),
                 habits=replace(known),

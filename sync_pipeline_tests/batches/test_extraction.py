@@ -2,7 +2,6 @@ import hashlib
 import json
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings
@@ -16,6 +15,7 @@ from sync_pipeline.batches.manifest import read_manifest
 from sync_pipeline.batches.reading import read_batch
 from sync_pipeline.errors import SpoolError
 from sync_pipeline.model import Page
+from sync_pipeline_tests.batches.asked import FACTS
 
 
 def key_of(row, variables):
@@ -35,15 +35,15 @@ def spool_rows(root, rows, *, page_size, batch_size):
         for page in pages_of(rows, page_size):
             extraction.add_page(page, batch_size)
         extraction.mark_exhausted()
-        return spool, extraction.finish({}, whole=batch_size is None)
+        return spool, extraction.finish(FACTS, whole=batch_size is None)
 
 
 def id_of(row, variables):
     return row.get("sys", "")
 
 
-def records_of(manifest):
-    return [(ref.key, record) for ref in manifest.batches for record in read_batch(ref)]
+def records_of(spool, manifest):
+    return [(ref.key, record) for ref in manifest.batches for record in read_batch(spool, ref)]
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 10, 1000, None])
@@ -52,11 +52,11 @@ def test_batches_hold_exactly_batch_size_records_whatever_the_page_size(
     tmp_path, page_size, batch_size
 ):
     rows = [{"id": i} for i in range(50)]
-    _, manifest = spool_rows(tmp_path / "s", rows, page_size=page_size, batch_size=batch_size)
+    spool, manifest = spool_rows(tmp_path / "s", rows, page_size=page_size, batch_size=batch_size)
     sizes = [ref.records for ref in manifest.batches]
     size = batch_size or 50
     assert sizes == [size] * (50 // size) + ([50 % size] if 50 % size else [])
-    assert [record.row for _, record in records_of(manifest)] == rows
+    assert [record.row for _, record in records_of(spool, manifest)] == rows
 
 
 def test_a_regular_run_has_one_batch_named_all(tmp_path):
@@ -66,10 +66,10 @@ def test_a_regular_run_has_one_batch_named_all(tmp_path):
 
 def test_a_batch_is_read_in_source_order_without_holding_what_was_routed_to_it(tmp_path):
     rows = [{"id": "same", "n": n} for n in range(500)]
-    _, manifest = spool_rows(tmp_path / "s", rows, page_size=50, batch_size=10)
+    spool, manifest = spool_rows(tmp_path / "s", rows, page_size=50, batch_size=10)
     (batch,) = manifest.batches
     assert (batch.records, manifest.routed) == (10, {"batch_000001": 490})
-    records = read_batch(batch)
+    records = read_batch(spool, batch)
     assert iter(records) is records
     assert [record.row["n"] for record in records] == list(range(500))
 
@@ -98,8 +98,8 @@ def test_every_record_is_in_exactly_one_batch_and_a_key_in_one_batch_only(
     tmp_path_factory, rows, page_size, batch_size
 ):
     root = tmp_path_factory.mktemp("spool") / "s"
-    _, manifest = spool_rows(root, rows, page_size=page_size, batch_size=batch_size)
-    found = records_of(manifest)
+    spool, manifest = spool_rows(root, rows, page_size=page_size, batch_size=batch_size)
+    found = records_of(spool, manifest)
     assert sorted(record.ordinal for _, record in found) == list(range(len(rows)))
     assert all(record.row == rows[record.ordinal] for _, record in found)
     homes = {}
@@ -141,7 +141,7 @@ def test_a_spool_cut_at_any_byte_goes_on_from_its_checkpoint(
         for page in pages[committed.pages :]:
             extraction.add_page(page, batch_size)
         extraction.mark_exhausted()
-        manifest = extraction.finish({}, whole=False)
+        manifest = extraction.finish(FACTS, whole=False)
     assert [ref.digest for ref in manifest.batches] == [ref.digest for ref in whole.batches]
     assert manifest.routed == whole.routed
     assert manifest.records == whole.records
@@ -158,8 +158,8 @@ def test_a_page_that_cannot_be_written_leaves_the_spool_as_it_was(tmp_path, monk
         monkeypatch.undo()
         assert {p.name: p.read_bytes() for p in spool.root.glob("*.jsonl")} == before
         extraction.add_page(Page(2, [{"id": i} for i in range(5, 20)], None), 3)
-        manifest = extraction.finish({}, whole=False)
-    assert [record.row["id"] for _, record in records_of(manifest)] == list(range(20))
+        manifest = extraction.finish(FACTS, whole=False)
+    assert [record.row["id"] for _, record in records_of(spool, manifest)] == list(range(20))
 
 
 def _no_space(_descriptor):
@@ -179,23 +179,23 @@ def test_a_nearly_full_disk_is_refused_before_anything_is_written(tmp_path, monk
 
 
 def test_a_batch_that_was_changed_on_disk_is_not_used(tmp_path):
-    _, manifest = spool_rows(tmp_path / "s", [{"id": 1}], page_size=1, batch_size=1)
-    Path(manifest.batches[0].path).write_text('[0,"1",{"id":2}]\n')
+    spool, manifest = spool_rows(tmp_path / "s", [{"id": 1}], page_size=1, batch_size=1)
+    spool.records("batch_000001").write_text('[0,"1",{"id":2}]\n')
     with pytest.raises(SpoolError, match="changed on disk"):
-        list(read_batch(manifest.batches[0]))
+        list(read_batch(spool, manifest.batches[0]))
 
 
 def test_a_batch_that_is_gone_says_what_to_do(tmp_path):
-    _, manifest = spool_rows(tmp_path / "s", [{"id": 1}], page_size=1, batch_size=1)
-    Path(manifest.batches[0].path).unlink()
+    spool, manifest = spool_rows(tmp_path / "s", [{"id": 1}], page_size=1, batch_size=1)
+    spool.records("batch_000001").unlink()
     with pytest.raises(SpoolError, match="Run the sync anew"):
-        list(read_batch(manifest.batches[0]))
+        list(read_batch(spool, manifest.batches[0]))
 
 
 def test_the_digest_is_the_sha256_of_the_file(tmp_path):
-    _, manifest = spool_rows(tmp_path / "s", [{"id": 1}], page_size=1, batch_size=1)
+    spool, manifest = spool_rows(tmp_path / "s", [{"id": 1}], page_size=1, batch_size=1)
     ref = manifest.batches[0]
-    assert ref.digest == hashlib.sha256(Path(ref.path).read_bytes()).hexdigest()
+    assert ref.digest == hashlib.sha256(spool.records(ref.key).read_bytes()).hexdigest()
 
 
 def test_a_batch_size_that_shrinks_holds_for_the_batches_that_follow(tmp_path):
@@ -203,14 +203,14 @@ def test_a_batch_size_that_shrinks_holds_for_the_batches_that_follow(tmp_path):
     with open_extraction(spool, key_of) as extraction:
         extraction.add_page(Page(1, [{"id": i} for i in range(10)], {"after": 1}), 8)
         extraction.add_page(Page(2, [{"id": i} for i in range(10, 20)], None), 4)
-        manifest = extraction.finish({}, whole=False)
+        manifest = extraction.finish(FACTS, whole=False)
     assert [ref.records for ref in manifest.batches] == [8, 4, 4, 4]
 
 
 def test_half_a_surrogate_pair_survives_the_disk(tmp_path):
     rows = [json.loads('{"id": "a\\ud800"}')]
-    _, manifest = spool_rows(tmp_path / "s", rows, page_size=1, batch_size=1)
-    assert [record.row for _, record in records_of(manifest)] == rows
+    spool, manifest = spool_rows(tmp_path / "s", rows, page_size=1, batch_size=1)
+    assert [record.row for _, record in records_of(spool, manifest)] == rows
 
 
 @given(
@@ -247,7 +247,7 @@ def test_keys_that_a_kill_took_away_are_read_back_from_the_batches(
         with open_extraction(spool, key_of) as extraction:
             extraction.add_page(page, 3)
     with open_extraction(spool, key_of) as extraction:
-        manifest = extraction.finish({}, whole=False)
+        manifest = extraction.finish(FACTS, whole=False)
     assert [ref.digest for ref in manifest.batches] == [ref.digest for ref in whole.batches]
     assert manifest.routed == whole.routed
     assert seen.count_keys(spool.seen) == 10  # 0 counts as no key here
@@ -264,7 +264,7 @@ def test_finishing_again_after_a_kill_gives_the_same_manifest(tmp_path):
     spool, first = spool_rows(tmp_path / "s", rows, page_size=2, batch_size=None)
     spool.manifest.unlink()
     with open_extraction(spool, key_of) as extraction:
-        assert extraction.finish({}, whole=True) == first
+        assert extraction.finish(FACTS, whole=True) == first
 
 
 def test_auto_mode_may_join_its_batches_to_one_when_they_were_few(tmp_path):
@@ -273,9 +273,9 @@ def test_auto_mode_may_join_its_batches_to_one_when_they_were_few(tmp_path):
     with open_extraction(spool, key_of) as extraction:
         for page in pages_of(rows, 6):
             extraction.add_page(page, 3)
-        manifest = extraction.finish({}, whole=True)
+        manifest = extraction.finish(FACTS, whole=True)
     assert [ref.key for ref in manifest.batches] == ["all"]
-    assert [record.ordinal for _, record in records_of(manifest)] == list(range(20))
+    assert [record.ordinal for _, record in records_of(spool, manifest)] == list(range(20))
     left = sorted(path.name for path in spool.root.glob("*.jsonl"))
     assert left == ["all.jsonl", "all.routed.jsonl"]
 
@@ -304,6 +304,6 @@ def test_a_record_says_whose_id_it_asks_for_however_records_are_cut(
         with open_extraction(spool, key_of, id_of) as extraction:
             extraction.add_page(page, batch_size)
             if at == len(pages) - 1:
-                manifest = extraction.finish({}, whole=batch_size is None)
-    owners = {record.ordinal: record.id_owner for _, record in records_of(manifest)}
+                manifest = extraction.finish(FACTS, whole=batch_size is None)
+    owners = {record.ordinal: record.id_owner for _, record in records_of(spool, manifest)}
     assert owners == {0: "", 1: "", 2: "", 3: "a", 4: "b", 5: "", 6: "", 7: "\ud800", 8: ""}

@@ -1,19 +1,22 @@
 import os
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from sync_pipeline.batches.extraction import open_extraction
+from sync_pipeline.batches.facts import write_run_facts
 from sync_pipeline.batches.housekeeping import clean_spools
 from sync_pipeline.batches.layout import list_spools, spool_of
 from sync_pipeline.batches.results import (
     BatchResult,
     failed_batches_of,
     write_result,
-    write_run_facts,
 )
 from sync_pipeline.batches.sizing import Load, choose_batch_size, shrink_batch_size
+from sync_pipeline.config.run_options import RunOptions
 from sync_pipeline.model import Counts, Page
+from sync_pipeline_tests.batches.asked import FACTS
 
 NOW = datetime(2026, 1, 10, tzinfo=timezone.utc)
 
@@ -21,10 +24,10 @@ NOW = datetime(2026, 1, 10, tzinfo=timezone.utc)
 def make_spool(storage, spool_id, *, statuses, age_days, apply=True, whole=True):
     spool = spool_of(storage, "products", spool_id)
     with open_extraction(spool, lambda row, _: str(row["id"])) as extraction:
-        write_run_facts(spool, {"apply": apply})
+        write_run_facts(spool, replace(FACTS, options=RunOptions(apply=apply)))
         extraction.add_page(Page(1, [{"id": i} for i in range(len(statuses))], None), 1)
         if whole:
-            extraction.finish({}, whole=False)
+            extraction.finish(FACTS, whole=False)
     for number, status in enumerate(statuses, 1):
         if status:
             result = BatchResult(status, Counts(records=1), spool_id, "2026-01-01T00:00:00Z", "x")

@@ -8,6 +8,7 @@ from sync_pipeline.batches.extraction import open_extraction
 from sync_pipeline.batches.layout import spool_of
 from sync_pipeline.batches.results import BatchResult, read_batch_progress, write_result
 from sync_pipeline.model import Counts, Page
+from sync_pipeline_tests.batches.asked import FACTS
 
 START = datetime(2026, 1, 10, tzinfo=timezone.utc)
 
@@ -18,7 +19,7 @@ def spool(tmp_path):
     spool = spool_of(tmp_path, "products", "first")
     with open_extraction(spool, lambda row, _: str(row["id"])) as extraction:
         extraction.add_page(Page(1, [{"id": number} for number in range(5)], None), 1)
-        extraction.finish({}, whole=False)
+        extraction.finish(FACTS, whole=False)
     return spool
 
 

@@ -181,6 +181,11 @@ def constant_problem(source: str) -> str:
     return ""
 
 
+def uses_filter(tree: nodes.Template, names: Collection[str]) -> bool:
+    """Whether a checked tree calls one of these, as a filter or as a function."""
+    return any(node.name in names for node in tree.find_all(nodes.Filter))
+
+
 def find_members(tree: nodes.Template, root: str) -> frozenset[str] | None:
     """The names used as `root.NAME`; None where `root` is also used in another way."""
     uses = sum(node.name == root for node in tree.find_all(nodes.Name))

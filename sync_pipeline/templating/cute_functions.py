@@ -14,6 +14,7 @@ from jinja2.runtime import Context
 from sync_pipeline.model import canonical_key
 from sync_pipeline.templating.bounds import template_error
 from sync_pipeline.templating.lookups import SpaceAnswers, lookup_list, split_keys
+from sync_pipeline.templating.rich_text import HTML_TO_MARKDOWN, html_to_markdown
 from sync_pipeline.templating.text import is_nothing, to_json, to_text
 
 _WORD = re.compile(r"[^\W_]+")
@@ -27,7 +28,7 @@ def build_cute_functions(answers: SpaceAnswers) -> dict[str, Callable[..., Any]]
         answers: What the space answers; read only when a template asks.
     """
     return {
-        "cute.html_to_markdown": html_to_markdown,
+        HTML_TO_MARKDOWN: html_to_markdown,
         "cute.to_json": keep_json,
         "cute.url_last_segment": url_last_segment,
         "cute.switch": switch,
@@ -36,23 +37,6 @@ def build_cute_functions(answers: SpaceAnswers) -> dict[str, Callable[..., Any]]
         "cute.to_pascal_case": to_pascal_case,
         **_space_functions(answers),
     }
-
-
-def html_to_markdown(html: Any) -> str:
-    """Markdown of an HTML text."""
-    text = to_text(html)
-    if not text.strip():
-        return ""
-    if "<" not in text and "&" not in text:
-        return text  # no HTML in it: nothing to convert, nothing to escape
-    # Behind the last ">" no tag ends, so each "<" is text; the parser would search the rest for the
-    # end of each, in time quadratic in them.
-    tags, closing, rest = text.rpartition(">")
-    text = tags + closing + rest.replace("<", "&lt;")
-    from markdownify import markdownify  # noqa: PLC0415  # brings BeautifulSoup: only where used
-
-    markdown: str = markdownify(text, heading_style="ATX", bullets="-", strip=["script", "style"])
-    return re.sub(r"\n{3,}", "\n\n", markdown).strip()
 
 
 def keep_json(value: Any, *keep: str) -> str:

@@ -11,6 +11,7 @@ from sync_pipeline.templating.bounds import bounded_dict, measured
 from sync_pipeline.templating.cute_functions import build_cute_functions
 from sync_pipeline.templating.jinja_filters import build_filters, build_tests, concatenated
 from sync_pipeline.templating.lookups import SpaceAnswers
+from sync_pipeline.templating.rich_text import RICH_TEXT_FILTERS
 from sync_pipeline.templating.sandbox import (
     TemplateEnvironment,
     bounded_range,
@@ -49,6 +50,7 @@ def build_environment(
     environment.filters.clear()
     environment.filters.update(build_filters())
     environment.filters.update(build_cute_functions(SpaceAnswers(lookup, default_locale)))
+    environment.filters.update(RICH_TEXT_FILTERS)
     for build in (build_text_functions, build_data_functions, build_number_functions):
         environment.filters.update(build())
     environment.filters.update(

@@ -46,7 +46,7 @@ def build_plan(
     problems: list[tuple[str, str]] = []
     templates = MappingTemplates(config, environment, problems)
     templates.check_variables(variables)
-    rules = resolve_rules(config, target, problems)
+    rules = resolve_rules(config, target, templates, problems)
     key_slot = resolve_key(config, target, rules, problems)
     raise_problems(config, problems)
     assert key_slot is not None  # noqa: S101  # else there was a problem
@@ -143,9 +143,10 @@ class _Assembly:
                 self._add(value, rule.field_name),
                 rule.overwrite_null,
                 rule.field_name,
+                templates.gives_markdown(index),
             )
-            for rule, name, value in zip(
-                self._config.mapping, templates.names, templates.values, strict=True
+            for index, (rule, name, value) in enumerate(
+                zip(self._config.mapping, templates.names, templates.values, strict=True)
             )
             if name is not None
         )

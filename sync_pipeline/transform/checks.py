@@ -12,11 +12,14 @@ from sync_pipeline.model import TargetModel
 from sync_pipeline.templating.checking import (
     TemplateProblem,
     constant_problem,
+    find_members,
     find_unset_variables,
     parse_checked,
+    uses_filter,
 )
 from sync_pipeline.templating.environment import build_environment
 from sync_pipeline.templating.program import Program
+from sync_pipeline.templating.rich_text import HTML_TO_MARKDOWN, RICH_TEXT_FILTERS
 from sync_pipeline.templating.sandbox import TemplateEnvironment
 from sync_pipeline.transform.slots import KEY_TYPES, Slot, resolve_slot
 
@@ -83,6 +86,19 @@ class MappingTemplates:
             else None
         )
 
+    def gives_markdown(self, index: int) -> bool:
+        """Whether the expression of a rule makes Markdown, by itself or by a variable."""
+        tree = self.values[index]
+        if tree is None:
+            return False
+        used = find_members(tree, "var")
+        variables = [
+            pre
+            for name, pre in zip(self.pre_names, self.pre, strict=True)
+            if pre is not None and (used is None or name in used)
+        ]
+        return any(uses_filter(each, {HTML_TO_MARKDOWN}) for each in (tree, *variables))
+
     def check_variables(self, variables: Collection[str]) -> None:
         """Report environment variables that a template needs and that are not set."""
         for key, tree in self._keys:
@@ -119,16 +135,21 @@ def is_named(rule: MappingRule) -> bool:
 
 
 def resolve_rules(
-    config: SyncConfig, target: TargetModel, problems: list[tuple[str, str]]
+    config: SyncConfig,
+    target: TargetModel,
+    templates: MappingTemplates,
+    problems: list[tuple[str, str]],
 ) -> list[Slot | None]:
     """A slot per rule; None for templates of names and for names that do not exist."""
     slots: list[Slot | None] = []
     places: dict[str, str] = {}
-    for rule in config.mapping:
+    for index, rule in enumerate(config.mapping):
         slot = None
         if not is_named(rule):
             try:
-                slot = resolve_slot(rule.field_name, target)
+                is_markdown = templates.gives_markdown(index)
+                slot = resolve_slot(rule.field_name, target, is_markdown=is_markdown)
+                _check_filters(slot, templates.values[index])
             except ValueError as err:
                 problems.append((rule_key(rule), str(err)))
         if slot is not None and slot.place in places:
@@ -145,6 +166,18 @@ def resolve_rules(
                 missing = f"{rule.field_name.strip()[: -len(slot.part)]}{other}"
                 problems.append((rule_key(rule), f'a Location needs "{missing}" as well'))
     return slots
+
+
+def _check_filters(slot: Slot, tree: nodes.Template | None) -> None:
+    """Refuse a document of rich text in a field that cannot hold one."""
+    if slot.type in ("RichText", "Object") or tree is None:
+        return
+    for name in sorted(RICH_TEXT_FILTERS):
+        if uses_filter(tree, {name}):
+            raise ValueError(
+                f'"| {name}" gives a document of rich text, and field "{slot.field}" is of type'
+                f" {slot.type}: leave it out; Markdown of HTML is {HTML_TO_MARKDOWN}"
+            )
 
 
 def resolve_key(

@@ -45,7 +45,7 @@ class Mapper:
             "config": ConfigVariables(variables),
             "var": {},
         }
-        self._slots: dict[str, Slot | ValueError] = {}
+        self._slots: dict[tuple[str, bool], Slot | ValueError] = {}
         self._kept = threading.local()
 
     def key_of(self, row: Row, variables: Mapping[str, Any] | None = None) -> str:
@@ -213,16 +213,16 @@ class Mapper:
             record.cleared += (pair,)
 
     def _slot(self, name: str, rule: NamedRule) -> Slot:
-        found = self._slots.get(name)
+        found = self._slots.get((name, rule.is_markdown))
         if found is None:
             try:
-                found = resolve_slot(name, self._plan.target)
+                found = resolve_slot(name, self._plan.target, is_markdown=rule.is_markdown)
                 if found.part or found.is_entry_id:
                     found = ValueError(f'"{name}" cannot be mapped by a name that is a template')
             except ValueError as err:
                 found = err
             if len(self._slots) < _NAMES_KEPT:
-                self._slots[name] = found
+                self._slots[name, rule.is_markdown] = found
         if isinstance(found, ValueError):
             raise RecordError(str(found), field=rule.source, error_id="FieldName")
         return found

@@ -51,6 +51,7 @@ class NamedRule:
     value_index: int
     overwrite_null: bool
     source: str
+    is_markdown: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,28 +68,33 @@ def _compare(
     mapper: Mapper, mapped: MappedRecord, name: str, field: str, expected: Any
 ) -> SampleFailure | None:
     try:
-        actual, convert = _read_field(mapper, mapped, field)
+        actual, converters = _read_field(mapper, mapped, field)
     except ValueError as err:
         return SampleFailure(name, field, expected, None, str(err))
     if actual == expected:
         return None
-    if actual is not None and expected is not None and convert is not None:
+    if actual is not None and expected is not None:
         try:
-            if convert(to_text(expected)) == actual:
+            if any(convert(to_text(expected)) == actual for convert in converters):
                 return None
         except RecordError as err:
             return SampleFailure(name, field, expected, actual, str(err))
     return SampleFailure(name, field, expected, actual)
 
 
-def _read_field(mapper: Mapper, mapped: MappedRecord, name: str) -> tuple[Any, Converter | None]:
+def _read_field(
+    mapper: Mapper, mapped: MappedRecord, name: str
+) -> tuple[Any, tuple[Converter, ...]]:
+    """The value of a field, and what makes a value of a text that is expected of it."""
     path = parse_field_path(name)
     if path.is_entry_id:
-        return mapped.entry_id, read_entry_id
+        return mapped.entry_id, (read_entry_id,)
     field = mapper.target.content_type.field(path.field)
     if field is not None and field.type == "Location" and not path.part:
         slot = resolve_slot(f"{name}.lat", mapper.target)
-        return field_value(mapped.fields, slot.field, slot.locale), None
+        return field_value(mapped.fields, slot.field, slot.locale), ()
     slot = resolve_slot(name, mapper.target)
     value = field_value(mapped.fields, slot.field, slot.locale)
-    return (value[slot.part] if slot.part and value else value), slot.convert
+    if slot.type == "RichText":  # written as plain text, or as Markdown
+        return value, (slot.convert, resolve_slot(name, mapper.target, is_markdown=True).convert)
+    return (value[slot.part] if slot.part and value else value), (slot.convert,)

@@ -42,8 +42,13 @@ class Slot:
         return f"{self.name}.{self.part}" if self.part else self.name
 
 
-def resolve_slot(name: str, target: TargetModel) -> Slot:
+def resolve_slot(name: str, target: TargetModel, *, is_markdown: bool = False) -> Slot:
     """The slot that a field name of the mapping means.
+
+    Args:
+        name: As the mapping has it.
+        target: Content type and locales.
+        is_markdown: Whether the expression makes Markdown, which only rich text asks for.
 
     Raises:
         ValueError: Field or locale do not exist, or cannot be written; the text says what to do.
@@ -54,7 +59,10 @@ def resolve_slot(name: str, target: TargetModel) -> Slot:
     field = _find_field(path, target)
     locale = _find_locale(path, field, target)
     _check_shape(path, field)
-    convert = partial(read_coordinate, path.part) if path.part else converter_for(field)
+    if path.part:
+        convert: Converter = partial(read_coordinate, path.part)
+    else:
+        convert = converter_for(field, is_markdown=is_markdown)
     return Slot(field.id, locale, field.type, convert, path.part)
 
 

@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NoReturn, TypeAlias
 
 from sync_pipeline.dates import normalize_date
@@ -40,8 +41,12 @@ _NULL = "null"
 _decode_json = json.JSONDecoder().decode
 
 
-def converter_for(field: Field) -> Converter:
+def converter_for(field: Field, *, is_markdown: bool = False) -> Converter:
     """The function that types a field's text.
+
+    Args:
+        field: Its type decides.
+        is_markdown: Whether the text of a rich text is known to be Markdown.
 
     It raises RecordError with `error_id` TypeMismatch, TooLong, TooMany, OutOfRange or
     InvalidId, without the field, which the caller knows.
@@ -53,6 +58,8 @@ def converter_for(field: Field) -> Converter:
         return _list_of(field)
     if field.type == "Link":
         return _link_to(field.link_type or "Entry")
+    if field.type == "RichText":
+        return partial(_rich_text, is_markdown=is_markdown)
     try:
         return _CONVERTERS[field.type]
     except KeyError:
@@ -160,8 +167,8 @@ def _object(text: str) -> Any:
     return _checked_json(value, text)
 
 
-def _rich_text(text: str) -> Any:
-    return _checked_json(read_rich_text(text), text)
+def _rich_text(text: str, *, is_markdown: bool) -> Any:
+    return _checked_json(read_rich_text(text, is_markdown=is_markdown), text)
 
 
 def _checked_json(value: Any, text: str) -> Any:
@@ -316,7 +323,6 @@ def _show(text: str) -> str:
 _CONVERTERS: Mapping[str, Converter] = {
     "Symbol": _symbol,
     "Text": _text,
-    "RichText": _rich_text,
     "Integer": _integer,
     "Number": _number,
     "Boolean": _boolean,

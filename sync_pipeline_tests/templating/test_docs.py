@@ -20,8 +20,8 @@ def test_every_error_of_a_record_is_documented() -> None:
     package = Path(__file__).parents[2] / "sync_pipeline"
     source = "".join(
         path.read_text(encoding="utf-8")
-        for room in ("transform", "templating")
-        for path in (package / room).glob("*.py")
+        for room in ("transform", "templating", "rich_text")
+        for path in (package / room).rglob("*.py")
     )
     raised = set(re.findall(r'error_id="(\w+)"', source))
     documented = (DOCS.parent / "field-types.md").read_text(encoding="utf-8")

@@ -291,12 +291,16 @@ def test_tags_without_end_take_no_time_without_end(piece: str) -> None:
 def test_html_that_never_ends_becomes_markdown_in_time(piece: str) -> None:
     convert = compile_text("{{ row.html | cute.html_to_markdown }}", names=("row",))
     text = convert({"row": {"html": f"<p>x</p>{piece * 30_000}"}})
-    assert text == f"x\n\n{(piece * 30_000).strip()}"
+    assert text.replace("\\", "") == f"x\n\n{(piece * 30_000).strip()}"
 
 
 @pytest.mark.parametrize(
     ("html", "text"),
-    [("a <b x", "a <b x"), ("1 < 2<p>x</p>3 < 4", "1 < 2\n\nx\n\n3 < 4"), ("a <!-- b", "a <!-- b")],
+    [
+        ("a <b x", r"a \<b x"),
+        ("1 < 2<p>x</p>3 < 4", "1 < 2\n\nx\n\n3 < 4"),
+        ("a <!-- b", r"a \<!-- b"),
+    ],
 )
 def test_a_tag_that_never_ends_stays_text(html: str, text: str) -> None:
     convert = compile_text("{{ row.html | cute.html_to_markdown }}", names=("row",))

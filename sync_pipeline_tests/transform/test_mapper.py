@@ -10,6 +10,7 @@ import pytest
 from sync_pipeline.errors import SpaceError
 from sync_pipeline.model import Conflict, DeadLetter, DesiredEntry, Filtered, SpooledRecord
 from sync_pipeline.templating import to_text
+from sync_pipeline_tests.rich_text.outlines import P, blocks_of
 from sync_pipeline_tests.transform.mapping_cases import Entries, make_mapper, map_rows, spool
 
 PLAIN = {"id": "{{ row.id }}", "name.en-US": "{{ row.name }}", "name.de-DE": "{{ row.de }}"}
@@ -404,3 +405,32 @@ def test_threads_that_share_a_mapper_get_their_own_keys() -> None:
     with ThreadPoolExecutor(4) as pool:
         keys = list(pool.map(lambda number: mapper.key_of({"id": number % 10}), range(400)))
     assert keys == [str(number % 10) * 20 for number in range(400)]
+
+
+HEADING, LITERAL = [("heading-1", "1. a")], [(P, "# 1. a")]
+
+
+@pytest.mark.parametrize(
+    ("expression", "blocks"),
+    [
+        ("{{ row.text }}", LITERAL),
+        ("{{ row.html | cute.html_to_markdown }}", HEADING),
+        ("{{ cute.html_to_markdown(row.html) | string.strip | replace('x', 'y') }}", HEADING),
+        ("{{ var.body | trim }}", HEADING),
+        ("{{ var.other }}{{ row.text }}", LITERAL),
+        ("{{ row.text | markdown }}", HEADING),
+        ("{{ row.html | html }}", HEADING),
+        ("{{ row.text | plain }}", LITERAL),
+        ("{{ row.text | plain }}{{ row.html | html }}", LITERAL + HEADING),
+    ],
+)
+@pytest.mark.parametrize("name", ["body", "{{ 'body' }}"])
+def test_text_is_markdown_in_rich_text_where_the_mapping_makes_it(
+    name: str, expression: str, blocks: list[Any]
+) -> None:
+    pre = {"body": "{{ row.html | cute.html_to_markdown }}", "other": ""}
+    mapper = make_mapper({"id": "{{ row.id }}", name: expression}, pre=pre)
+    row = {"id": "a", "html": "<h1>1. a</h1>", "text": "# 1. a"}
+    (entry,) = map_rows(mapper, [row])
+    assert isinstance(entry, DesiredEntry)
+    assert blocks_of(entry.fields["body"]["en-US"]) == blocks

@@ -197,3 +197,24 @@ def test_the_seed_and_the_original_spell_the_same_mapping() -> None:
         mapper = compile_mapping(config, target, variables={}, lookup=None)
         assert mapper.key_of({"id": 3}) == "3"
         assert mapper.mapped_fields == {("id", "en")}
+
+
+@pytest.mark.parametrize(
+    ("field", "expression", "problem"),
+    [
+        ("name", "{{ row.a | markdown }}", '"| markdown" gives a document of rich text, and field "name" is of type Symbol'),
+        ("text", "x {{ (row.a | html) if row.a }}", '"| html" gives'),
+        ("tags", "{{ row.a | plain }}", "leave it out; Markdown of HTML is cute.html_to_markdown"),
+    ],
+)  # fmt: skip
+def test_a_document_is_mapped_to_rich_text_only(field: str, expression: str, problem: str) -> None:
+    with pytest.raises(MappingError, match=re.escape(problem)) as caught:
+        make_mapper({"id": "{{ row.id }}", field: expression})
+    assert caught.value.key == f"mapping.{field}"
+
+
+def test_an_object_takes_a_document_as_well() -> None:
+    mapper = make_mapper({"id": "{{ row.id }}", "data": "{{ row.a | html }}"})
+    (entry,) = map_rows(mapper, [{"id": "x", "a": "<hr>"}])
+    assert isinstance(entry, DesiredEntry)
+    assert entry.fields["data"]["en-US"]["nodeType"] == "document"

@@ -95,3 +95,15 @@ def test_a_failure_reads_as_one_line() -> None:
     assert str(failure) == 'one: name.de-DE: expected "m", got "n"'
     (failure,) = run({**ROW, "n": "x"}, {"id": "7"})
     assert str(failure) == 'one: stock.en-US: "x" is not an integer'
+
+
+@pytest.mark.parametrize("expected", ["# 1. **b**", "1999. x"])
+def test_a_rich_text_is_expected_as_text_or_as_markdown(expected: str) -> None:
+    row = {**ROW, "body": expected}
+    assert run(row, {"body": expected}) == []
+    config = make_config(
+        {**MAPPING, "body": "{{ row.body | markdown }}"},
+        tests=(SampleTest(name="one", row=row, expect={"body": expected}),),
+    )
+    mapper = compile_mapping(config, TARGET, variables={}, lookup=None)
+    assert run_samples(mapper, config) == []

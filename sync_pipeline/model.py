@@ -119,6 +119,9 @@ class Field:
     items_type: str | None = None
     disabled: bool = False
     omitted: bool = False
+    #: The rules of a rich text field, as the API gives them; of other types only the service knows
+    #: them.
+    validations: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)  # no slots: `_by_id` is kept, and asked for every value that is compared

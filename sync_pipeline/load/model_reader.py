@@ -157,4 +157,5 @@ def _read_field(body: Mapping[str, Any]) -> Field:
         items_type=items.get("type"),
         disabled=bool(body.get("disabled")),
         omitted=bool(body.get("omitted")),
+        validations=tuple(body.get("validations") or ()) if body["type"] == "RichText" else (),
     )

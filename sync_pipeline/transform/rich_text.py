@@ -6,6 +6,7 @@ Other text is Markdown where the mapping says so, and else read as text that may
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sync_pipeline.rich_text.documents import (
@@ -16,19 +17,24 @@ from sync_pipeline.rich_text.documents import (
     too_long,
 )
 from sync_pipeline.rich_text.markdown_reading import read_markdown, read_text
+from sync_pipeline.rich_text.rules import check_rules
 from sync_pipeline.rich_text.shaping import build_document
 
 
-def read_rich_text(text: str, *, is_markdown: bool = False) -> dict[str, Any] | None:
+def read_rich_text(
+    text: str, *, is_markdown: bool = False, rules: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any] | None:
     """The document for a text; None where the document has no content at all.
 
     Args:
         text: What a template gave.
         is_markdown: Whether the template makes Markdown (`cute.html_to_markdown`).
+        rules: The validations of the field.
 
     Raises:
         RecordError: JSON of a document that is not well-formed or has text beside it
-            (`TypeMismatch`), or too much text (`TooLong`).
+            (`TypeMismatch`), too much text (`TooLong`), or what the field does not take
+            (`NotEnabled`, `OutOfRange`).
     """
     if len(text) > MAX_JSON:
         raise too_long(len(text))
@@ -40,4 +46,5 @@ def read_rich_text(text: str, *, is_markdown: bool = False) -> dict[str, Any] | 
     check_document(document)
     if not document["content"]:
         return None
+    check_rules(document, rules)
     return document

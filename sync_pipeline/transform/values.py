@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn, TypeAlias
 
@@ -45,7 +45,7 @@ def converter_for(field: Field, *, is_markdown: bool = False) -> Converter:
     """The function that types a field's text.
 
     Args:
-        field: Its type decides.
+        field: Its type decides, and for rich text its validations.
         is_markdown: Whether the text of a rich text is known to be Markdown.
 
     It raises RecordError with `error_id` TypeMismatch, TooLong, TooMany, OutOfRange or
@@ -59,7 +59,7 @@ def converter_for(field: Field, *, is_markdown: bool = False) -> Converter:
     if field.type == "Link":
         return _link_to(field.link_type or "Entry")
     if field.type == "RichText":
-        return partial(_rich_text, is_markdown=is_markdown)
+        return partial(_rich_text, is_markdown=is_markdown, rules=field.validations)
     try:
         return _CONVERTERS[field.type]
     except KeyError:
@@ -167,8 +167,8 @@ def _object(text: str) -> Any:
     return _checked_json(value, text)
 
 
-def _rich_text(text: str, *, is_markdown: bool) -> Any:
-    return _checked_json(read_rich_text(text, is_markdown=is_markdown), text)
+def _rich_text(text: str, *, is_markdown: bool, rules: Sequence[Mapping[str, Any]]) -> Any:
+    return _checked_json(read_rich_text(text, is_markdown=is_markdown, rules=rules), text)
 
 
 def _checked_json(value: Any, text: str) -> Any:

@@ -30,6 +30,18 @@ def test_a_list_of_links_says_what_it_links_to(client: SpaceClient, space: Space
     assert (images.items_type, images.link_type) == ("Link", "Asset")
 
 
+def test_the_rules_of_rich_text_are_read(client: SpaceClient, space: SpaceState) -> None:
+    rules = [{"enabledMarks": ["bold"]}, {"nodes": {}}]
+    fields = [
+        {"id": "body", "type": "RichText", "validations": rules},
+        {"id": "name", "type": "Symbol", "validations": [{"unique": True}]},
+    ]
+    space.add_content_type("page", fields)
+    body, name = fetch_target_model(client, "page").content_type.fields
+    assert list(body.validations) == rules
+    assert name == Field("name", "Symbol")
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

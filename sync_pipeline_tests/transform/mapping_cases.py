@@ -23,6 +23,7 @@ FIELDS = (
     Field("name", "Symbol", localized=True),
     Field("text", "Text", localized=True),
     Field("body", "RichText", localized=True),
+    Field("brief", "RichText", validations=({"enabledNodeTypes": []}, {"enabledMarks": ["bold"]})),
     Field("stock", "Integer"),
     Field("price", "Number"),
     Field("active", "Boolean"),

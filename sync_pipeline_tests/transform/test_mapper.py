@@ -434,3 +434,20 @@ def test_text_is_markdown_in_rich_text_where_the_mapping_makes_it(
     (entry,) = map_rows(mapper, [row])
     assert isinstance(entry, DesiredEntry)
     assert blocks_of(entry.fields["body"]["en-US"]) == blocks
+
+
+@pytest.mark.parametrize(
+    ("html", "said"),
+    [
+        ("<h1>a</h1>", "heading-1 (enabledNodeTypes: none)"),
+        ("<i>a</i>", "italic (enabledMarks: bold)"),
+        ("<a href=u>a</a>", "hyperlink"),
+    ],
+)
+def test_rich_text_that_its_field_does_not_take_is_a_dead_letter(html: str, said: str) -> None:
+    mapper = make_mapper({"id": "{{ row.id }}", "brief": "{{ row.html | html }}"})
+    dead, entry = map_rows(mapper, [{"id": "a", "html": html}, {"id": "b", "html": "<b>x</b>"}])
+    assert isinstance(dead, DeadLetter)
+    assert (dead.field, dead.error_id) == ("brief.en-US", "NotEnabled")
+    assert said in dead.message
+    assert isinstance(entry, DesiredEntry)

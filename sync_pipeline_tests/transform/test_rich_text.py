@@ -85,3 +85,11 @@ def test_the_length_is_that_of_the_text_not_of_its_markup() -> None:
 def test_markdown_is_read_as_such_where_the_mapping_makes_it() -> None:
     assert blocks_of(read_rich_text("# T", is_markdown=True)) == [("heading-1", "T")]
     assert blocks_of(read_rich_text("# T")) == [(P, "# T")]
+
+
+def test_the_rules_of_the_field_hold_for_documents_of_all_kinds() -> None:
+    rules = [{"enabledMarks": ["italic"]}, {"enabledNodeTypes": []}]
+    assert read_rich_text("*i*", rules=rules)
+    for text in ("**b**", json.dumps(node("document", [node("hr")]))):
+        with pytest.raises(RecordError, match="does not take"):
+            read_rich_text(text, rules=rules)

@@ -17,6 +17,7 @@ from sync_pipeline.rich_text.markdown_reading import read_markdown
 from sync_pipeline.rich_text.markdown_writing import write_markdown
 from sync_pipeline.rich_text.nodes import Node, paragraph_of
 from sync_pipeline.rich_text.shaping import build_document
+from sync_pipeline.templating.bounds import checked_size
 from sync_pipeline.templating.text import to_text
 
 #: Makes Markdown, which the field of a rich text then reads as such.
@@ -48,7 +49,7 @@ def plain(value: Any, paragraphs: Any = False) -> str:
 def html_to_markdown(value: Any) -> str:
     """Markdown of an HTML text, with all escaped that Markdown would read."""
     text = _checked(value)
-    return write_markdown(read_html(text)) if text.strip() else ""
+    return _counted(write_markdown(read_html(text))) if text.strip() else ""
 
 
 def _whole(text: str) -> list[str]:
@@ -57,7 +58,12 @@ def _whole(text: str) -> list[str]:
 
 def _document(value: Any, read: Callable[[str], list[Node]]) -> str:
     text = _checked(value)
-    return document_json(build_document(read(text))) if text.strip() else ""
+    return _counted(document_json(build_document(read(text)))) if text.strip() else ""
+
+
+def _counted(text: str) -> str:
+    checked_size(len(text))
+    return text
 
 
 def _checked(value: Any) -> str:

@@ -10,7 +10,7 @@ import regress
 
 from sync_pipeline.local_space.api_error import Detail, bad_request, validation_error
 from sync_pipeline.local_space.checks.definitions import compile_pattern, is_date
-from sync_pipeline.local_space.checks.saving import is_link
+from sync_pipeline.local_space.checks.saving import check_keys, is_link
 
 _FIELD_ID = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}\Z")
 _FIELD_TYPES = (
@@ -19,7 +19,9 @@ _FIELD_TYPES = (
 )  # fmt: skip
 _LINK_TYPES = ("Asset", "Entry")
 _ITEM_TYPES = ("Symbol", "Link", "ResourceLink")
-#: What each validation is stated as; others are the web app's, and kept as they are.
+#: Top-level keys of a content type.
+_KEYS = frozenset({"sys", "name", "description", "displayField", "fields", "metadata"})
+#: What each validation is stated as.
 _RULE_SHAPES: Mapping[str, type | tuple[type, ...]] = {
     "size": dict,
     "range": dict,
@@ -34,7 +36,12 @@ _RULE_SHAPES: Mapping[str, type | tuple[type, ...]] = {
     "enabledMarks": list,
     "linkContentType": (str, list),
     "linkMimetypeGroup": (str, list),
+    "unique": bool,
+    "message": str,
+    "relationshipType": list,
 }
+_UNKNOWN_RULE = "unknownValidation"
+_SHAPE_NAMES = {dict: "Object", list: "Array", bool: "Boolean", str: "String"}
 #: Limit of the service (technical limits page).
 MAX_FIELDS = 50
 
@@ -88,11 +95,15 @@ def _validations_errors(validations: Any, path: list[Any]) -> list[Detail]:
 
 def _rule_errors(name: str, rule: Any, path: list[Any]) -> list[Detail]:
     shape = _RULE_SHAPES.get(name)
-    if shape is None or rule is None:
+    if shape is None:
+        details = f'The validation "{name}" is not known'
+        return [{"name": _UNKNOWN_RULE, "path": path, "value": rule, "details": details}]
+    if rule is None:
         return []
     has_shape = isinstance(rule, shape)
     if not has_shape:
-        return [_type_error("Object" if shape is dict else "Array", rule, path)]
+        expected = "Array" if isinstance(shape, tuple) else _SHAPE_NAMES[shape]
+        return [_type_error(expected, rule, path)]
     if name in ("regexp", "prohibitRegexp"):
         try:
             compile_pattern(rule["pattern"], rule.get("flags") or "")
@@ -174,12 +185,18 @@ def _type_error(expected: str, value: Any, path: Sequence[Any]) -> Detail:
     }
 
 
-def check_definition(body: Mapping[str, Any]) -> None:
+def check_definition(body: Mapping[str, Any], *, is_exported: bool = False) -> None:
     """Refuse a content type body that the service would refuse.
+
+    Args:
+        body: The content type.
+        is_exported: It comes from an export, so the service knows its validations, whether they
+            are known here or not.
 
     Raises:
         ApiError: 422 with every fault found.
     """
+    check_keys(body, _KEYS, "ValidationFailed")
     errors: list[Detail] = []
     if not isinstance(body.get("name"), str) or not body["name"]:
         errors.append(_required_error("name", ()))
@@ -188,6 +205,8 @@ def check_definition(body: Mapping[str, Any]) -> None:
         raise validation_error([_type_error("Array", fields, ["fields"])])
     for index, raw in enumerate(fields):
         errors += _field_errors(raw, ["fields", index])
+    if is_exported:
+        errors = [error for error in errors if error["name"] != _UNKNOWN_RULE]
     description = body.get("description")
     if not isinstance(description, (str, type(None))):
         errors.append(_type_error("String", description, ["description"]))

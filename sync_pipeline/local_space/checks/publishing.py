@@ -72,10 +72,12 @@ def check_publishable(
         for locale in locales if field.localized else (around.default_locale,):
             value = values.get(locale)
             path: Path = ("fields", field.id, locale)
-            if value is None:
+            if value is None or value == "":
                 if field.required and locale in around.required_locales:
                     errors.append(_required_error(field.id, path))
-                continue
+                    continue
+                if value is None:
+                    continue
             # A content type may have changed since the value was saved.
             wrong = value_errors(value, field, path)
             if wrong:

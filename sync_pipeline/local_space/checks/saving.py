@@ -21,6 +21,8 @@ MAX_LIST = 1000
 MAX_INTEGER = 2**53
 
 Path = tuple[str | int, ...]
+#: Top-level keys of an entry or asset.
+RECORD_KEYS = frozenset({"sys", "fields", "metadata"})
 
 
 def check_fields(
@@ -101,6 +103,27 @@ def check_metadata(metadata: Any) -> dict[str, Any] | None:
         if not isinstance(links, list) or not all(is_link(link, (link_type,)) for link in links):
             raise validation_error([_type_error("Array", links, (key,))], "InvalidEntry")
     return {"tags": metadata["tags"], "concepts": metadata.get("concepts", [])}
+
+
+def check_keys(body: Mapping[str, Any], known: frozenset[str], error_id: str) -> None:
+    """Refuse top-level keys that the service does not know.
+
+    Raises:
+        ApiError: 422 with every fault found.
+    """
+    unexpected = [key for key in body if key not in known]
+    if unexpected:
+        raise validation_error(
+            [
+                {
+                    "name": "unexpected",
+                    "path": [key],
+                    "details": f'The property "{key}" is not expected',
+                }
+                for key in unexpected
+            ],
+            error_id,
+        )
 
 
 def body_object(body: Any) -> dict[str, Any]:

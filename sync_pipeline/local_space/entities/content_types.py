@@ -169,9 +169,12 @@ def list_content_types(
 
 
 def put_content_type(
-    scope: Scope, type_id: str, body: Any, version: int | None
+    scope: Scope, type_id: str, body: Any, version: int | None, *, is_exported: bool = False
 ) -> tuple[ContentTypeRow, bool]:
-    """Create or update; the second value says whether it was created."""
+    """Create or update; the second value says whether it was created.
+
+    `is_exported`: the body comes from an export of the service.
+    """
     content = body_object(body)
     if not RESOURCE_ID.fullmatch(type_id):
         raise validation_error([{"name": "regexp", "path": ["sys", "id"], "value": type_id}])
@@ -179,7 +182,7 @@ def put_content_type(
         row = find_content_type(scope, type_id)
         if row is not None and version != row.version:
             raise version_mismatch()
-        check_definition(content)
+        check_definition(content, is_exported=is_exported)
         published = None if row is None else row.published
         draft = {} if row is None else orjson.loads(row.definition)
         content, renames = follow_renames(content, published, draft)

@@ -20,9 +20,16 @@ from sync_pipeline.local_space.checks.definitions import (
     TypeDefinition,
 )
 from sync_pipeline.local_space.checks.publishing import check_publishable
-from sync_pipeline.local_space.checks.saving import body_object, check_fields, check_metadata
+from sync_pipeline.local_space.checks.saving import (
+    RECORD_KEYS,
+    body_object,
+    check_fields,
+    check_keys,
+    check_metadata,
+)
 from sync_pipeline.local_space.entities.patching import patched
 from sync_pipeline.local_space.entities.surroundings import surroundings
+from sync_pipeline.local_space.entities.tags import check_tags
 from sync_pipeline.local_space.request import json_text
 from sync_pipeline.local_space.store.database import transaction
 from sync_pipeline.local_space.store.records import (
@@ -101,7 +108,7 @@ def _create(
     scope: Scope, kind: Kind, resource_id: str, body: Any, content_type: str | None
 ) -> Record:
     definition = definition_of(scope, kind, content_type)
-    fields, metadata = _checked(scope, definition, _with_defaults(scope, definition, body))
+    fields, metadata = _checked(scope, definition, _with_defaults(scope, definition, body), None)
     now = scope.store.now()
     record = Record(
         row=None,
@@ -144,10 +151,13 @@ def _with_defaults(scope: Scope, definition: TypeDefinition, body: Any) -> Any:
 
 
 def _checked(
-    scope: Scope, definition: TypeDefinition, body: Any
+    scope: Scope, definition: TypeDefinition, body: Any, stored_metadata: str | None
 ) -> tuple[dict[str, dict[str, Any]], str | None]:
     content = body_object(body)
+    check_keys(content, RECORD_KEYS, "InvalidEntry")
     metadata = check_metadata(content.get("metadata"))
+    if metadata is not None and metadata["tags"]:
+        check_tags(scope, metadata, stored_metadata)
     model = scope.model
     fields = check_fields(
         content.get("fields"), definition, model.locale_codes, model.default_locale
@@ -160,7 +170,7 @@ def _update(scope: Scope, record: Record, body: Any, version: int | None) -> Rec
     if record.archived_version is not None:
         raise bad_request("Cannot edit archived")
     definition = definition_of(scope, record.kind, record.content_type)
-    fields, metadata = _checked(scope, definition, body)
+    fields, metadata = _checked(scope, definition, body, record.metadata)
     return _save(scope, record, fields, metadata)
 
 
@@ -207,7 +217,8 @@ def patch_record(
             "fields": orjson.loads(record.fields),
         }
         definition = definition_of(scope, kind, record.content_type)
-        fields, metadata = _checked(scope, definition, patched(document, operations))
+        body = patched(document, operations)
+        fields, metadata = _checked(scope, definition, body, record.metadata)
         return _save(scope, record, fields, metadata)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import orjson
 
 from sync_pipeline.local_space.api_error import (
     ApiError,
+    Detail,
     not_found,
     validation_error,
     version_mismatch,
 )
-from sync_pipeline.local_space.checks.saving import body_object
+from sync_pipeline.local_space.checks.saving import body_object, is_link
 from sync_pipeline.local_space.queries.collections import Parameters
 from sync_pipeline.local_space.queries.paging import page
 from sync_pipeline.local_space.store.database import transaction
@@ -95,6 +98,36 @@ def put_tag(
                 (name, now, scope.env, tag_id),
             )
         return read_tag(scope, tag_id), row is None
+
+
+def check_tags(scope: Scope, metadata: Mapping[str, Any], stored: str | None) -> None:
+    """Refuse tags that do not exist.
+
+    Those that the record has already are let through: an export may have been made without tags.
+
+    Args:
+        scope: The environment.
+        metadata: Checked metadata that is about to be saved.
+        stored: The metadata that the record has now, as JSON.
+
+    Raises:
+        ApiError: 422 with every tag that is missing.
+    """
+    kept = set() if stored is None else _tag_ids(orjson.loads(stored))
+    known = {
+        row[0] for row in scope.store.execute("SELECT id FROM tags WHERE env = ?", (scope.env,))
+    }
+    missing: list[Detail] = [
+        {"name": "notResolvable", "link": link["sys"], "path": ["tags", index]}
+        for index, link in enumerate(metadata["tags"])
+        if link["sys"]["id"] not in known | kept
+    ]
+    if missing:
+        raise validation_error(missing, "InvalidEntry")
+
+
+def _tag_ids(metadata: Mapping[str, Any]) -> set[str]:
+    return {link["sys"]["id"] for link in metadata.get("tags", ()) if is_link(link, ("Tag",))}
 
 
 def delete_tag(scope: Scope, tag_id: str, version: int | None) -> None:

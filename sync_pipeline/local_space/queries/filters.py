@@ -59,8 +59,12 @@ def build_condition(path: QueryPath, operator: str, text: str) -> Condition:
     if operator == "within":
         return _within(path, text)
     if operator == "match":
+        if path.type not in ("Symbol", "Text"):
+            raise _not_applicable(path, operator)
         return _words_condition(path.sql, text)
-    if path.type in ("Text", "Object", "Location"):
+    if path.type in ("Text", "Object", "Location", "Link") or (
+        operator in _COMPARISONS and path.type not in ("Integer", "Number", "Date")
+    ):
         raise _not_applicable(path, operator)
     texts = text.split(",") if operator in ("in", "nin", "all") else [text]
     values = tuple(_value(path, operator, item) for item in texts)
@@ -83,7 +87,7 @@ def order_expression(path: QueryPath) -> str:
     Raises:
         ApiError: 400 `InvalidQuery` for a type that has no order.
     """
-    if path.is_list or path.type in ("Text", "Object", "Location"):
+    if path.is_list or path.type in ("Text", "Object", "Location", "Link"):
         raise _not_applicable(path, "order")
     return _comparable(path)
 

@@ -14,7 +14,9 @@ from sync_pipeline.local_space.store.records import Kind
 from sync_pipeline.local_space.store.store import USER_ID, Scope
 from sync_pipeline.local_space.store.value_index import text_literal, value_expression
 
-ValueType = Literal["Symbol", "Text", "Integer", "Number", "Boolean", "Date", "Object", "Location"]
+ValueType = Literal[
+    "Symbol", "Text", "Integer", "Number", "Boolean", "Date", "Object", "Location", "Link"
+]  # fmt: skip
 
 _SYS: dict[str, tuple[str, ValueType]] = {
     "sys.id": ("id", "Symbol"),
@@ -153,12 +155,15 @@ def _typed_path(field: FieldDefinition, locale: str, tail: str, path: str) -> Qu
         if (field.items.type == "Symbol" and not tail) or (
             field.items.type == "Link" and tail in ("sys.id", "")
         ):
-            item_tail = ".sys.id" if field.items.type == "Link" else ""
-            return QueryPath(path, value, "Symbol", is_list=True, item_tail=item_tail)
+            if field.items.type == "Link" and not tail:
+                return QueryPath(path, value, "Link", is_list=True)
+            return QueryPath(path, value, "Symbol", is_list=True, item_tail=tail and f".{tail}")
         raise unknown_path(path)
     if field.type == "Link":
         if tail not in ("sys.id", ""):
             raise unknown_path(path)
+        if not tail:
+            return QueryPath(path, value, "Link")
         sql = value_expression("fields", field.id, locale, ".sys.id")
         return QueryPath(path, sql, "Symbol", index=(field.id, locale, ".sys.id"))
     if field.type == "Location" and tail in ("lat", "lon"):

@@ -234,6 +234,7 @@ def _import_content_types(scope: Scope, path: Path) -> int:
         type_id = _id_of(path, "contentTypes", item)
         sys = item.get("sys")
         # Without `sys` it is a model file, whose types are meant to be used.
+        is_exported = isinstance(sys, dict)
         is_active = not isinstance(sys, dict) or sys.get("publishedVersion") is not None
         body = {
             "name": item.get("name") or type_id,
@@ -246,21 +247,23 @@ def _import_content_types(scope: Scope, path: Path) -> int:
             ],
         }
         try:
-            changed += _import_content_type(scope, type_id, body, is_active=is_active)
+            changed += _import_content_type(
+                scope, type_id, body, is_active=is_active, is_exported=is_exported
+            )
         except ApiError as error:
             raise _refused(path, "content type", type_id, error) from error
     return changed
 
 
 def _import_content_type(
-    scope: Scope, type_id: str, body: dict[str, Any], *, is_active: bool
+    scope: Scope, type_id: str, body: dict[str, Any], *, is_active: bool, is_exported: bool
 ) -> int:
     with transaction(scope.store.connection):
         row = find_content_type(scope, type_id)
         version = None if row is None else row.version
         is_new = row is None
         if row is None or not _same_definition(row.definition, body):
-            row, _ = put_content_type(scope, type_id, body, version)
+            row, _ = put_content_type(scope, type_id, body, version, is_exported=is_exported)
             is_new = True
         if is_active and row.published_definition != row.definition:
             activate(scope, type_id, row.version)

@@ -202,6 +202,7 @@ def test_validations_do_not_hold_on_save(api: Api) -> None:
 
 @pytest.mark.parametrize("metadata", [None, {"tags": []}, {"tags": [link("Tag")], "concepts": []}])
 def test_metadata_may_be_null_or_hold_tags(things: Api, metadata: Any) -> None:
+    things.call("PUT", "/tags/x", {"name": "x"})
     assert save(things, {}, metadata=metadata).status == 201
 
 

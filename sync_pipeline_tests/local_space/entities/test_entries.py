@@ -314,6 +314,7 @@ def test_a_patch_is_checked_like_a_save(things: Api) -> None:
 
 
 def test_a_patch_can_set_tags(things: Api) -> None:
+    things.call("PUT", "/tags/t", {"name": "t"})
     things.put_entry("e", {"name": "a"})
     tag = {"sys": {"type": "Link", "linkType": "Tag", "id": "t"}}
     operation = {"op": "add", "path": "/metadata/tags/-", "value": tag}

@@ -238,6 +238,7 @@ def test_select_of_whole_parts(library: Api) -> None:
 
 
 def test_tags_can_be_asked_for(things: Api) -> None:
+    things.call("PUT", "/tags/t", {"name": "t"})
     tag = {"sys": {"type": "Link", "linkType": "Tag", "id": "t"}}
     body = {"fields": {}, "metadata": {"tags": [tag]}}
     things.call("PUT", "/entries/a", body, content_type="thing")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import urllib3
 from sync_pipeline.errors import SourceDataError
 from sync_pipeline.extract.formats import TextMemory
 from sync_pipeline.extract.http.cache import forget_answer
+from sync_pipeline.extract.http.content_encoding import NotUndoneError, Unpacked
 from sync_pipeline.extract.http.failures import describe_failure
 from sync_pipeline.extract.http.retrying import TransientFailure
 
@@ -64,16 +66,30 @@ class Answer:
 class BodyStream(io.RawIOBase):
     """The body of a response, with Content-Encoding undone, bounded, and with errors of ours.
 
+    Args:
+        response: Its body was not read yet.
+        name: The request, for messages.
+        max_bytes: The bound, of unpacked bytes.
+        timeout_s: For messages.
+        warn: Told of a Content-Encoding that the body has not.
+
     Raises, while read:
         TransientFailure: The connection broke.
-        SourceDataError: The body is longer than `max_bytes`.
+        SourceDataError: The body is longer than `max_bytes`, or packed as nobody asked for.
     """
 
     def __init__(
-        self, response: requests.Response, *, name: str, max_bytes: int, timeout_s: float
+        self,
+        response: requests.Response,
+        *,
+        name: str,
+        max_bytes: int,
+        timeout_s: float,
+        warn: Callable[[str], None],
     ) -> None:
         super().__init__()
-        self._response = response
+        self._unpacked = Unpacked(response)
+        self._warn = warn
         self._name = name
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
@@ -102,14 +118,19 @@ class BodyStream(io.RawIOBase):
         if size == 0:
             return b""
         try:
-            chunk: bytes = self._response.raw.read(size, decode_content=True) or b""
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as err:
+            chunk = self._unpacked.read(size)
+        except NotUndoneError as err:
+            self.failure = not_undone(self._name, err)
+            raise self.failure from err
+        except (urllib3.exceptions.HTTPError, OSError, ValueError, EOFError, zlib.error) as err:
             reason = describe_failure(err, self._timeout_s)
             self.failure = TransientFailure(
                 f"{self._name}: the connection broke after {self.bytes_read:,} bytes of the "
                 f"answer: {reason}"
             )
             raise self.failure from err
+        if not self.bytes_read and self._unpacked.lie:
+            self._warn(lie_told(self._unpacked.lie))
         self.bytes_read += len(chunk)
         if self.bytes_read > self._max_bytes:
             self.failure = too_long(self._name, self._max_bytes)
@@ -119,6 +140,22 @@ class BodyStream(io.RawIOBase):
     def readall(self) -> bytes:
         """The rest of the body."""
         return b"".join(iter(lambda: self.read(256 * 1024), b""))
+
+
+def lie_told(encoding: str) -> str:
+    """The warning of an answer that is not packed as it says."""
+    return (
+        f"the header Content-Encoding says {encoding[:40]}, and the body is not packed so: read as "
+        f"it is"
+    )
+
+
+def not_undone(name: str, err: NotUndoneError) -> SourceDataError:
+    """The error of an answer that is packed in a way that nobody here undoes."""
+    return SourceDataError(
+        f"{name}: the header Content-Encoding says {err}, which was not asked for and is not "
+        f"understood. Set headers: {{Accept-Encoding: gzip}}, or mend the source"
+    )
 
 
 def too_long(name: str, max_bytes: int) -> SourceDataError:

@@ -40,6 +40,7 @@ from requests_cache.models.response import CachedResponse
 from sync_pipeline.config.model import ApiKeyAuth, OAuth2Auth, SyncConfig
 from sync_pipeline.deadline import BoundedAdapter
 from sync_pipeline.errors import SourceDataError, SourceError
+from sync_pipeline.extract.http.content_encoding import LIE_HEADER, Unpacked
 from sync_pipeline.model import utc_now
 from sync_pipeline.private_files import make_private_folder
 
@@ -237,6 +238,8 @@ class CachingAdapter(BoundedAdapter):
         try:
             with _closing_on_error(file):
                 received = self._receive(response, file, secrets)
+                if received.lie:
+                    headers[LIE_HEADER] = response.headers[LIE_HEADER] = received.lie
                 if received.has_secret or leaks:
                     self._warn_of_secret()
                 else:
@@ -262,7 +265,8 @@ class CachingAdapter(BoundedAdapter):
         needles = [secret.encode() for secret in secrets]
         overlap = max((len(needle) for needle in needles), default=1) - 1
         tail, size, has_secret = b"", 0, False
-        for chunk in response.iter_content(_CHUNK):
+        body = Unpacked(response)
+        for chunk in body.chunks(_CHUNK):
             size += len(chunk)
             if size > self._config.max_response_bytes:
                 raise SourceDataError(
@@ -276,7 +280,7 @@ class CachingAdapter(BoundedAdapter):
             digest.update(chunk)
             file.write(chunk)
         file.flush()
-        return _Received(digest.hexdigest(), has_secret)
+        return _Received(digest.hexdigest(), has_secret, body.lie)
 
     def _write_record(
         self, key: str, response: requests.Response, headers: Mapping[str, str], digest: str
@@ -366,6 +370,8 @@ class _Received:
     #: SHA-256, hexadecimal.
     digest: str
     has_secret: bool
+    #: The Content-Encoding that it was said to have, and had not.
+    lie: str
 
 
 class _closing_on_error:  # noqa: N801 - reads as the function it would be

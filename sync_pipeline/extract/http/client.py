@@ -24,7 +24,8 @@ from sync_pipeline.deadline import LEAST_BYTES_PER_S, TimeBudget
 from sync_pipeline.errors import ConfigError, SourceDataError, SourceError
 from sync_pipeline.extract.formats import TextMemory
 from sync_pipeline.extract.http.auth import Authenticator, NoAuth, with_query
-from sync_pipeline.extract.http.bodies import Answer, BodyStream, too_long
+from sync_pipeline.extract.http.bodies import Answer, BodyStream, not_undone, too_long
+from sync_pipeline.extract.http.content_encoding import NotUndoneError
 from sync_pipeline.extract.http.failures import describe_failure, is_final_tls_failure
 from sync_pipeline.extract.http.redirects import MOST_REDIRECTS, leave, loses_body, redirect_target
 from sync_pipeline.extract.http.retrying import Attempts, RateLimit, RetryPolicy, TransientFailure
@@ -169,6 +170,7 @@ class SourceHttp:
             name=name,
             max_bytes=self._limits.max_response_bytes,
             timeout_s=self._limits.timeout_s,
+            warn=self._texts.warn_once,
         )
         try:
             check_status(response, stream, name=name, now=self._clock(), redact=self.redact)
@@ -285,6 +287,8 @@ class SourceHttp:
             failure = self._failure(err, name)
             self._log.debug("%s: failed in %.3f s", name, self._monotonic() - started)
             raise failure from err
+        except NotUndoneError as err:  # of the response cache, which reads the body at once
+            raise not_undone(self.name(request), err) from err
         except (urllib3.exceptions.HTTPError, ValueError) as err:
             raise SourceError(
                 self.redact(

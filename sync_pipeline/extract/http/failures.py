@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import zlib
 from collections.abc import Iterator
 
 import requests
@@ -83,8 +84,10 @@ def describe_failure(err: BaseException, timeout_s: float) -> str:
             return f"no answer within {timeout_s:g} s (timeoutS)"
         if isinstance(cause, urllib3.exceptions.IncompleteRead):
             return "the answer ended too early"
-        if isinstance(cause, urllib3.exceptions.DecodeError):
+        if isinstance(cause, urllib3.exceptions.DecodeError | zlib.error):
             return "its Content-Encoding cannot be undone"
+        if type(cause) is EOFError:
+            return "its Content-Encoding (gzip) ends too early"
         if isinstance(cause, urllib3.exceptions.ProxyError | requests.exceptions.ProxyError):
             return "the proxy does not answer"
         if type(cause).__name__ == "RemoteDisconnected":

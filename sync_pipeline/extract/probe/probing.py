@@ -28,6 +28,8 @@ from sync_pipeline.extract.formats import TextMemory, load_document, read_record
 from sync_pipeline.extract.formats.body import is_packed
 from sync_pipeline.extract.formats.encoding import decode_beginning
 from sync_pipeline.extract.formats.json_beginning import load_beginning
+from sync_pipeline.extract.http.bodies import lie_told, not_undone
+from sync_pipeline.extract.http.content_encoding import NotUndoneError, Unpacked
 from sync_pipeline.extract.http.failures import describe_failure, explain_status
 from sync_pipeline.extract.http.redirects import MOST_REDIRECTS, leave, redirect_target
 from sync_pipeline.extract.http.sessions import (
@@ -197,7 +199,8 @@ class _Prober:
                 self._follow(url, {**self.headers, **further}) as response,
             ):
                 body = b""
-                for chunk in response.iter_content(64 * 1024):
+                unpacked = Unpacked(response)
+                for chunk in unpacked.chunks(64 * 1024):
                     body += chunk
                     if len(body) > self.max_bytes:
                         break
@@ -207,8 +210,12 @@ class _Prober:
             raise SourceError(
                 f"GET {redact_url(url)}: {describe_failure(err, self.timeout_s)}", retryable=True
             ) from err
+        except NotUndoneError as err:
+            raise not_undone(f"GET {redact_url(url)}", err) from err
         except ValueError as err:
             raise SourceError(f"GET {redact_url(url)}: a redirect leads to no URL") from err
+        if unpacked.lie:
+            self.texts.warn_once(lie_told(unpacked.lie))
         if status != requests.codes.ok:
             why = explain_status(status, body[:4096], content_type)
             raise SourceError(f"GET {redact_url(url)} answered {status}{why}", status=status)

@@ -160,13 +160,6 @@ def test_gzip_is_unpacked(style, how):
         assert fetch_all(config_of(api.url, pagination=block)) == numbered(3)
 
 
-def test_gzip_that_is_none_is_an_error():
-    reply = Reply(b'{"items": []}', headers={"Content-Encoding": "gzip"})
-    with serve(lambda _r: reply) as api:
-        with pytest.raises(SourceError, match="Content-Encoding cannot be undone"):
-            fetch_all(config_of(api.url, retries=1))
-
-
 def test_a_bad_page_later_on_names_that_page():
     catalogue = Catalogue(numbered(30))
 

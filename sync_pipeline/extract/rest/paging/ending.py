@@ -25,7 +25,7 @@ from sync_pipeline.extract.rest.paging.styles import style_of
 #: Empty pages in a row that still name a next one before they are taken for the end.
 MAX_EMPTY_PAGES = 10
 #: Pages in a row of one small size, where nothing says how many there are.
-MOST_LITTLE_PAGES = 1000
+MOST_LITTLE_PAGES = 200
 #: Records of a short page that are compared with the page after it.
 TAIL = 8
 
@@ -103,9 +103,9 @@ def _after_counted(
     has_declared = facts.has_more is not None or _declares_total(state)
     if not has_declared and state.little >= MOST_LITTLE_PAGES:
         raise SourceDataError(
-            f"{state.little:,} pages in a row of {facts.received} records each, after longer ones, "
-            f"and nothing says where they end: the source seems to answer for any page. Declare "
-            f"pagination.totalPath, totalPagesPath or hasMorePath"
+            f"{state.little:,} pages in a row of one small size ({facts.received}), after longer "
+            f"ones, and nothing says where they end: the source seems to answer for any page. "
+            f"Declare pagination.totalPath, totalPagesPath or hasMorePath"
         )
     is_sure = state.total is not None and state.total_pages is not None
     if facts.has_more is None and _declares_total(state) and not _declares_more(state):

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync_pipeline.errors import SourceDataError, SourceError
-from sync_pipeline.extract.rest.paging import machine
+from sync_pipeline.extract.rest.paging import ending
 from sync_pipeline_tests.extract.api import Catalogue, Reply, numbered, serve
 from sync_pipeline_tests.extract.sources import (
     DECLARED,
@@ -447,7 +447,7 @@ def test_law_each_record_once_also_when_resumed_at_any_page(
 @pytest.mark.parametrize("style", ["offset", "page"])
 @pytest.mark.parametrize("sizes", [(10, 10, 1), (10, 5), (10, 4, 3)])
 def test_a_source_that_answers_for_any_page_is_given_up(monkeypatch, style, sizes):
-    monkeypatch.setattr(machine, "MOST_LITTLE_PAGES", 20)
+    monkeypatch.setattr(ending, "MOST_LITTLE_PAGES", 20)
     asked = itertools.count()
 
     def route(_request):
@@ -463,7 +463,7 @@ def test_a_source_that_answers_for_any_page_is_given_up(monkeypatch, style, size
 
 @pytest.mark.parametrize("sizes", [[10] + [6] * 40, [10] + [1, 2] * 30, [3] * 50, [10, 9] * 30])
 def test_pages_of_any_size_are_read_on_as_long_as_they_differ_or_are_large(monkeypatch, sizes):
-    monkeypatch.setattr(machine, "MOST_LITTLE_PAGES", 20)
+    monkeypatch.setattr(ending, "MOST_LITTLE_PAGES", 20)
     pages = iter([*sizes, 0, 0])
     asked = itertools.count()
 

@@ -196,12 +196,29 @@ def space() -> None:
 @click.option("--port", type=click.IntRange(0, 65_535), default=8766, show_default=True)
 @click.option("--rate-limit", type=click.IntRange(1), help="Answer 429 above N requests/s.")
 @click.option("--model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--token", help="Take only this token; without it any is taken.")
+@click.option(
+    "--token",
+    envvar="LOCAL_SPACE_TOKEN",
+    show_envvar=True,
+    help="Take only this token; without it any is taken.",
+)
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    multiple=True,
+    help="A name under which others ask for it, beside addresses and localhost.",
+)
 @_of_space
 def serve(rate_limit: int | None, **given: Any) -> int:
     """Serve the local space until interrupted."""
     from sync_pipeline.commands import serving  # noqa: PLC0415
+    from sync_pipeline.commands.process_list import hide_option  # noqa: PLC0415
 
+    if "" in (given["token"], os.environ.get("LOCAL_SPACE_TOKEN")):
+        raise click.UsageError(
+            "The token (--token, LOCAL_SPACE_TOKEN) is empty: leave it out, or fill it."
+        )
+    hide_option("--token", "LOCAL_SPACE_TOKEN")
     return serving.serve_space(rate_limit=rate_limit or 0, **given)
 
 

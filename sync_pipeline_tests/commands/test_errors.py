@@ -173,6 +173,8 @@ def test_an_unknown_sync_names_those_that_are_there(
         (("clean", "--older-than-days", "1e308"), "x<=36500"),
         (("space", "serve", "--port", "70000"), "x<=65535"),
         (("space", "serve", "--port", "-1"), "x<=65535"),
+        (("space", "serve", "--token", ""), "is empty"),
+        (("space", "serve", "--token="), "is empty"),
         (("run", "x", "--batch-size", "²"), "1 to 10,000"),
         (("probe", "http://127.0.0.1:9", "--header", "x"), "Name: value"),
     ],

@@ -25,6 +25,7 @@ from sync_pipeline.local_space.entities.bulk_actions import (
 )
 from sync_pipeline.local_space.request import Answer, Request
 from sync_pipeline.local_space.server import routes
+from sync_pipeline.local_space.server.hosts import is_own_host, is_own_origin
 from sync_pipeline.local_space.server.rate_limit import RateLimit
 from sync_pipeline.local_space.store.store import Store
 
@@ -69,6 +70,8 @@ class LocalSpaceApp:
     rate_limit: RateLimit
     token: str | None = None
     faults: FaultHook | None = None
+    #: Host names beside addresses and `localhost`, in lower case.
+    allowed_hosts: frozenset[str] = frozenset()
     #: `time.monotonic` of the last request, for whoever wants to stop an idle server.
     last_request: float = field(default_factory=time.monotonic)
     _prefix: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -91,6 +94,7 @@ class LocalSpaceApp:
         fault: Fault | None = None
         limited = False
         try:
+            self._check_host(request)
             await _read_body(receive, request)
             if request.path == HEALTH_PATH:
                 answer = self._health()
@@ -134,13 +138,33 @@ class LocalSpaceApp:
         self.store.begin_request()
         run_due_actions(self.store)
 
+    def _check_host(self, request: Request) -> None:
+        host, origin = request.headers.get("host"), request.headers.get("origin")
+        if not is_own_host(host, self.allowed_hosts):
+            raise ApiError(
+                403,
+                "AccessDenied",
+                f"{host!r} is not a name of this local space: use 127.0.0.1, or serve it with "
+                "--allow-host.",
+            )
+        if not is_own_origin(origin, self.allowed_hosts):
+            raise ApiError(
+                403,
+                "AccessDenied",
+                f"Pages of {origin!r} may not ask this local space; --allow-host lets them.",
+            )
+
     def _authorize(self, request: Request) -> None:
         header = request.headers.get("authorization", "")
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer":
             token = dict(request.parameters).get("access_token", "") if not header else ""
-        token = token.strip()
-        if not token or (self.token is not None and not secrets.compare_digest(token, self.token)):
+        token = token.strip(" \t")
+        # Headers were read as latin-1; a token in UTF-8 has its bytes again.
+        sent = token.encode("latin-1" if header else "utf-8", errors="replace")
+        if not token or (
+            self.token is not None and not secrets.compare_digest(sent, self.token.encode())
+        ):
             raise ApiError(
                 401,
                 "AccessTokenInvalid",

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -162,6 +162,7 @@ def serve(
     rate_limit: int = 0,
     model: Path | None = None,
     token: str | None = None,
+    allowed_hosts: Sequence[str] = (),
     space_id: str = DEFAULT_SPACE,
     environment_id: str = DEFAULT_ENVIRONMENT,
     echo: Callable[[str], None] = print,
@@ -175,6 +176,7 @@ def serve(
         rate_limit: Requests per second; 0 for no limit.
         model: A file to import first.
         token: The only accepted bearer token; None accepts any.
+        allowed_hosts: Names under which it may be asked for, beside addresses and `localhost`.
         space_id: Created where absent; those that were imported before are served too.
         environment_id: Of that space; created where absent.
         echo: Prints a line.
@@ -214,7 +216,13 @@ def serve(
 
     try:
         run_server(
-            storage, host=host, port=port, rate_limit=rate_limit, token=token, announce=announce
+            storage,
+            host=host,
+            port=port,
+            rate_limit=rate_limit,
+            token=token,
+            allowed_hosts=allowed_hosts,
+            announce=announce,
         )
     except OSError as error:
         raise AccessError(

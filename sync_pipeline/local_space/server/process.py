@@ -12,13 +12,14 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
 
 from sync_pipeline.local_space.server.asgi import FaultHook, LocalSpaceApp
+from sync_pipeline.local_space.server.connections import BoundedProtocol, ServerConfig
 from sync_pipeline.local_space.server.rate_limit import RateLimit
 from sync_pipeline.local_space.server.registration import Registration, store_path
 from sync_pipeline.local_space.store.store import Store, open_store
@@ -34,6 +35,7 @@ def build_app(
     token: str | None = None,
     faults: FaultHook | None = None,
     clock: Callable[[], float] = time.monotonic,
+    allowed_hosts: Iterable[str] = (),
 ) -> LocalSpaceApp:
     """The ASGI application of a local space.
 
@@ -55,8 +57,15 @@ def build_app(
         token: The only bearer token that is accepted; None accepts any that is not empty.
         faults: See above.
         clock: Seconds, for the rate limit.
+        allowed_hosts: Names under which it may be asked for, beside addresses and `localhost`.
     """
-    return LocalSpaceApp(store, RateLimit(rate_limit, clock), token=token, faults=faults)
+    return LocalSpaceApp(
+        store,
+        RateLimit(rate_limit, clock),
+        token=token,
+        faults=faults,
+        allowed_hosts=frozenset(name.lower() for name in allowed_hosts),
+    )
 
 
 class _Server(uvicorn.Server):
@@ -74,6 +83,7 @@ def run_server(
     rate_limit: int = 0,
     token: str | None = None,
     idle_exit_s: float | None = None,
+    allowed_hosts: Iterable[str] = (),
     announce: Callable[[str], None] = lambda _url: None,
 ) -> None:
     """Serve the space of a storage directory until SIGINT, SIGTERM or idleness.
@@ -85,6 +95,8 @@ def run_server(
         rate_limit: Requests per second; 0 for no limit.
         token: The only accepted bearer token; None for any.
         idle_exit_s: End after so many seconds without a request; None: never.
+        allowed_hosts: Names under which it may be asked for, beside addresses, `localhost` and
+            the one that it listens on.
         announce: Called with the base URL once requests are answered.
 
     Raises:
@@ -95,9 +107,16 @@ def run_server(
         open_store(store_path(storage)) as store,
         socket.create_server((host, port), backlog=512) as listener,
     ):
-        app = build_app(store, rate_limit=rate_limit, token=token)
-        config = uvicorn.Config(
-            app, log_level="warning", access_log=False, lifespan="off", timeout_keep_alive=75
+        app = build_app(
+            store, rate_limit=rate_limit, token=token, allowed_hosts=(host, *allowed_hosts)
+        )
+        config = ServerConfig(
+            app,
+            http=BoundedProtocol,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            timeout_keep_alive=75,
         )
         url = f"http://{_host_in_url(host)}:{listener.getsockname()[1]}"
         registration = Registration.of_this_process(url, store.storage_id, idle_exit_s)

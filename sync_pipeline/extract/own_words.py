@@ -64,6 +64,12 @@ _ENVELOPES: Final = _names(
 _HARMLESS: Final = _names(
     "ok okay success successful succeeded none null nil na no noerror noerrors false 200"
 )
+#: What sources say of an empty result that is one.
+_ALL_IS_WELL: Final = re.compile(
+    r"\bsuccess(ful(ly)?)?\b|\bsucceeded\b"
+    r"|\b(no|0|zero) (\w+ )?(data|entries|entry|items?|match(es)?|records?|results?|rows?)\b",
+    re.IGNORECASE,
+)
 #: What stands beside an error in an answer that is nothing else.
 _BESIDE_ERROR: Final = frozenset(
     _TEXTS + _ERRORS + _GOOD_FLAGS + _BAD_FLAGS + _STATES + _STATUSES + _ENVELOPES
@@ -148,12 +154,13 @@ def explain_nothing(document: Any, way: Sequence[str]) -> str:
 
 
 def find_message(document: Any) -> str:
-    """What an answer says beside records that are `null`, where it says more than `ok`."""
+    """What an answer says in the place of its records, where it says more than that all is well."""
     if not isinstance(document, Mapping):
         return ""
     members = {_fold(str(name)): value for name, value in islice(document.items(), _MOST_LOOKED_AT)}
     told = [members[name] for name in _MESSAGES if name in members and _holds(members[name])]
-    return _join(text for value in told for text in _texts(value, 1))
+    texts = (text for value in told for text in _texts(value, 1))
+    return _join(text for text in texts if not _ALL_IS_WELL.search(text))
 
 
 def is_telling(name: str) -> bool:

@@ -46,8 +46,9 @@ def checked_rows(
     else:
         way = way_to_records(path)
         judge_answer(document, way, len(rows), answer, where=where, miss=miss)
-    if not rows and None in matches(document, path or "$") and (said := find_message(document)):
-        answer.warn(f"null instead of records{quote_words(said)}")
+    if not rows and (said := find_message(document)):
+        came = "null instead of records" if None in matches(document, path or "$") else "no records"
+        answer.warn(f"{came}{quote_words(said)}")
     return rows
 
 

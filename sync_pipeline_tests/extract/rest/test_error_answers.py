@@ -152,6 +152,33 @@ def test_null_instead_of_records_with_a_message_is_a_warning():
 
 
 @pytest.mark.parametrize("style", [None, "offset"])
+def test_no_records_with_a_message_are_a_warning(style):
+    told = []
+    answer = {"items": [], "code": 1001, "Message": "token expired"}
+    with serve(lambda _r: Reply(answer)) as api:
+        fetch_all(config_of(api.url, pagination=block_of(style)), warn=told.append)
+    assert len(told) == 1
+    assert 'no records (it says: "token expired")' in told[0]
+
+
+def test_a_last_page_that_names_none_and_says_why_is_a_warning():
+    told = []
+    pages = iter([{"items": numbered(2), "next": "b"}, {"items": [], "msg": "upstream timed out"}])
+    with serve(lambda _r: Reply(next(pages))) as api:
+        block = {"type": "cursor", "cursorPath": "next", "cursorKey": "after"}
+        fetch_all(config_of(api.url, pagination=block), warn=told.append)
+    assert any('no records (it says: "upstream timed out")' in text for text in told)
+
+
+@pytest.mark.parametrize(
+    "text", ["OK", "Success", "Request was successful.", "No matching records", "0 results found"]
+)
+def test_an_empty_result_that_says_that_all_is_well_is_no_warning(text):
+    with serve(lambda _r: Reply({"items": [], "message": text})) as api:
+        assert fetch_all(config_of(api.url), warn=pytest.fail) == []
+
+
+@pytest.mark.parametrize("style", [None, "offset"])
 def test_a_problem_is_an_error_whatever_its_status(style):
     reply = Reply(
         {"type": "https://x/quota", "title": "Quota", "items": numbered(1)},

@@ -58,10 +58,18 @@ else:
     StyleName = Literal[tuple(STYLES)]
 
 
-class Says(NamedTuple):
-    """Marks a key that names a place where answers say something about all records."""
+Fact: TypeAlias = Literal["total", "total_pages", "has_more"]
 
-    fact: Literal["total", "total_pages", "has_more"]
+
+class Says(NamedTuple):
+    """Marks a key that names a place where answers say something about all records.
+
+    Whether that is in the body or the headers, the end of its name tells: `_path` or `_header`.
+    """
+
+    fact: Fact
+    #: A flag that says the opposite: true at the end.
+    is_opposite: bool = False
 
 
 class Pagination(FrozenModel):
@@ -163,11 +171,26 @@ def resolve_pagination(config: SyncConfig) -> Pagination:
 
 def places_in_body(plan: Pagination) -> dict[str, str]:
     """The JSON paths at which answers are read, by the key that states each."""
+    return _stated(plan, "_path")
+
+
+def places_in_headers(plan: Pagination) -> dict[str, str]:
+    """The headers that say something about all records, by the key that states each."""
+    return _stated(plan, "_header")
+
+
+def _stated(plan: Pagination, ending: str) -> dict[str, str]:
     return {
-        label_of(name): path
+        label_of(name): place
         for name in Pagination.model_fields
-        if name.endswith("_path") and (path := getattr(plan, name)) is not None
+        if name.endswith(ending) and (place := getattr(plan, name)) is not None
     }
+
+
+def keys_that_say(plan: Pagination, *facts: Fact) -> list[str]:
+    """The stated keys whose places say one of the facts, or any where none is given."""
+    stated = (*places_in_body(plan), *places_in_headers(plan))
+    return [key for key in stated if key in FACTS and (not facts or FACTS[key].fact in facts)]
 
 
 def pagination_problems(config: SyncConfig) -> Iterator[tuple[str, str]]:

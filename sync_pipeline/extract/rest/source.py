@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sync_pipeline.config.model import SyncConfig
-from sync_pipeline.config.pagination import Pagination
+from sync_pipeline.config.pagination import Pagination, keys_that_say
 from sync_pipeline.errors import SourceDataError, SourceError
 from sync_pipeline.extract.formats import read_records
 from sync_pipeline.extract.http.auth import secret_pairs, without_query
@@ -214,8 +214,7 @@ class RestSource:
                 )
                 return SmallBody([], Declared())
             plan = self._plan
-            is_declared = plan.total_path or plan.total_pages_path or plan.has_more_path
-            is_guess = style_of(plan).counts and state.pages > 0 and not is_declared
+            is_guess = style_of(plan).counts and state.pages > 0 and not keys_that_say(plan)
             if is_guess and err.status in _NOTHING_FOLLOWS:
                 raise SourceError(
                     f"{err}. The page before it was full: if this is how the source says that "

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sync_pipeline.config.pagination import FACTS, Pagination, places_in_body
+from sync_pipeline.config.pagination import FACTS, Pagination, places_in_body, places_in_headers
 from sync_pipeline.errors import SourceDataError
 from sync_pipeline.extract.formats import Found
 from sync_pipeline.extract.http.bodies import Answer
@@ -82,13 +82,15 @@ def read_declared(answer: Answer, plan: Pagination, look_up: Callable[[str], Fou
     }
     seen = found.keys() - missing.keys()
     is_in_body = bool(seen)
-    values = {key: place.value for key, place in found.items()}
+    values: dict[str, Any] = {key: place.value for key, place in found.items()}
     following = style.read_next(plan, answer, values.get(style.pointer))
-    header = style.header(plan)
-    if header is not None and header in answer.headers:
-        seen.add(style.pointer)
-    elif header is not None:
-        missing[style.pointer] = _missing_header(answer, header)
+    headers: dict[str, str | None] = {**places_in_headers(plan), style.pointer: style.header(plan)}
+    for key, header in headers.items():
+        if header is not None and header in answer.headers:
+            seen.add(key)
+            values[key] = answer.headers[header]
+        elif header is not None:
+            missing[key] = _missing_header(answer, header)
     return Declared(
         **_read_facts(values, answer.name),
         token=following.token,
@@ -101,11 +103,18 @@ def read_declared(answer: Answer, plan: Pagination, look_up: Callable[[str], Fou
 
 
 def _read_facts(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """What the places say about all records, by the names that `Declared` has for it."""
+    """What the places say about all records, by the names that `Declared` has for it.
+
+    Of two that say the same, more records count: better one request too many than records lost.
+    """
     facts: dict[str, Any] = {}
     for key, says in FACTS.items():
         read = _read_flag if says.fact == "has_more" else _read_count
-        facts[says.fact] = read(values.get(key), key, where)
+        value = read(values.get(key), key, where)
+        if value is None:
+            continue
+        value = not value if says.is_opposite else value
+        facts[says.fact] = max(value, facts.get(says.fact, value))
     return facts
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 from hashlib import blake2b
 
-from sync_pipeline.config.pagination import Pagination
+from sync_pipeline.config.pagination import Fact, Pagination, keys_that_say
 from sync_pipeline.errors import SourceDataError
 from sync_pipeline.extract.rest.paging.state import PageFacts, PageRequest, PagingState, Step
 from sync_pipeline.extract.rest.paging.style import PagingStyle
@@ -68,7 +68,7 @@ def advance(plan: Pagination, state: PagingState, asked: int | None, facts: Page
     """
     state, notice = _note_declared(plan, state, facts)
     if facts.received and (_repeats_last_page(state, facts) or _begins_again(state, facts)):
-        return replace(_end(_note_last(state), facts), is_repeat=True)
+        return replace(_end(plan, _note_last(state), facts), is_repeat=True)
     if facts.received:
         state = _note_records(state, asked, facts)
         if state.total is not None and state.records > state.total:
@@ -81,24 +81,24 @@ def advance(plan: Pagination, state: PagingState, asked: int | None, facts: Page
         state = replace(state, pages=state.pages + 1, empty_pages=state.empty_pages + 1)
     style = style_of(plan)
     if style.counts is not None:
-        step = _after_counted(style, state, asked, facts)
+        step = _after_counted(style, plan, state, asked, facts)
     elif style.pointer:
         step = _after_token(style, plan, state, facts)
     else:
-        step = _end(state, facts)
+        step = _end(plan, state, facts)
     notices = (facts.notice, step.notice or notice)
     return replace(step, notice="; ".join(text for text in notices if text))
 
 
 def _after_counted(
-    style: PagingStyle, state: PagingState, asked: int | None, facts: PageFacts
+    style: PagingStyle, plan: Pagination, state: PagingState, asked: int | None, facts: PageFacts
 ) -> Step:
     if facts.has_more is False:
-        return _end(state, facts)
+        return _end(plan, state, facts)
     if facts.received == 0:
         if facts.has_more and style.counts == "pages" and state.empty_pages < MAX_EMPTY_PAGES:
             return Step(replace(state, position=state.position + 1, is_confirming=False))
-        return _end(_note_last(state) if state.short else state, facts)
+        return _end(plan, _note_last(state) if state.short else state, facts)
     is_short = asked is not None and facts.received < asked
     has_declared = facts.has_more is not None or _declares_total(state)
     if not has_declared and state.little >= MOST_LITTLE_PAGES:
@@ -110,12 +110,12 @@ def _after_counted(
     is_sure = state.total is not None and state.total_pages is not None
     if facts.has_more is None and _declares_total(state) and not _declares_more(state):
         if is_short or is_sure:
-            return _end(state, facts)
+            return _end(plan, state, facts)
         # The page is full: a total that is too low looks just the same. One request tells.
         is_confirming = True
     elif not has_declared and is_short:
         if state.last_below > 0 and facts.received < max(state.last_below, state.longest):
-            return _end(state, facts)
+            return _end(plan, state, facts)
         # The end, or a server that gives fewer records than asked. One request tells.
         is_confirming = True
     else:
@@ -147,17 +147,17 @@ def _after_token(
         if not is_complete:
             raise SourceDataError(
                 f"page {state.pages} neither names a next page ({style.noun(plan)}) nor says "
-                f"whether more records follow (pagination.hasMorePath), and an earlier page said "
-                f"that they do. If the source leaves both out of its last page, take hasMorePath "
-                f"out"
+                f"whether more records follow ({_key(plan, 'has_more')}), and an earlier page said "
+                f"that they do. If the source leaves both out of its last page, take "
+                f"{_key(plan, 'has_more').rpartition('.')[2]} out"
             )
-        return _end(state, facts)
+        return _end(plan, state, facts)
     if facts.has_more is False or token is None:
-        return _end(state, facts)
+        return _end(plan, state, facts)
     declares_more = facts.has_more is True or _declares_more(state)
     if state.token_guard.has_seen(digest_token(token)):
         if facts.received == 0 and not declares_more:
-            return _end(state, facts)
+            return _end(plan, state, facts)
         raise SourceDataError(
             f"page {state.pages} names a next page ({style.noun(plan)}) that was already read: "
             f"paging would never end. Check {style.to_check}"
@@ -168,7 +168,7 @@ def _after_token(
                 f"{state.empty_pages} empty pages in a row, although the source says that more "
                 f"records follow. Check resultsJsonPath and {style.to_check}"
             )
-        step = _end(state, facts)
+        step = _end(plan, state, facts)
         notice = f"{state.empty_pages} empty pages in a row: taken for the end"
         return replace(step, notice=notice)
     guard = state.token_guard.after(digest_token(token))
@@ -277,22 +277,22 @@ def _declares_more(state: PagingState) -> bool:
     )
 
 
-def _end(state: PagingState, facts: PageFacts) -> Step:
+def _end(plan: Pagination, state: PagingState, facts: PageFacts) -> Step:
     if facts.has_more is True:
         raise SourceDataError(
-            f"page {state.pages} says that more records follow (pagination.hasMorePath), but "
+            f"page {state.pages} says that more records follow ({_key(plan, 'has_more')}), but "
             f"nothing leads on; {state.records} records were read"
         )
     if state.total is not None and state.records < state.total:
         raise SourceDataError(
-            f"the source declares {state.total} records (pagination.totalPath), but its pages end "
-            f"after {state.records}: the sync would be short. If the declared number counts "
-            f"something else, take totalPath out"
+            f"the source declares {state.total} records ({_key(plan, 'total')}), but its pages "
+            f"end after {state.records}: the sync would be short. If the declared number counts "
+            f"something else, take {_key(plan, 'total').rpartition('.')[2]} out"
         )
     if state.total_pages is not None and state.pages < state.total_pages:
         raise SourceDataError(
-            f"the source declares {state.total_pages} pages (resultsTotalPagesPath), but its pages "
-            f"end after {state.pages}: the sync would be short"
+            f"the source declares {state.total_pages} pages ({_key(plan, 'total_pages')}), but its "
+            f"pages end after {state.pages}: the sync would be short"
         )
     return Step(None, last_below=state.last_below)
 
@@ -305,3 +305,8 @@ def may_be_repeat(state: PagingState, digest: str) -> bool:
 def digest_token(token: str) -> str:
     """Digest by which cursors and URLs are compared."""
     return blake2b(token.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _key(plan: Pagination, fact: Fact) -> str:
+    """The key whose place said so."""
+    return " or ".join(keys_that_say(plan, fact))

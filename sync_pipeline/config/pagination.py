@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sync_pipeline.config.model import SyncConfig
 
 _SIZE_KEYS = ("limit_key", "limit_max", "page_size")
-_STOP_KEYS = ("total_path", "total_pages_path", "has_more_path")
+_STOP_KEYS = ("total_path", "total_pages_path", "has_more_path", "is_last_path")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,8 @@ class Pagination(FrozenModel):
     """JSON path of the number of pages in all (same as `resultsTotalPagesPath`)."""
     has_more_path: Annotated[str | None, Says("has_more")] = None
     """JSON path of a boolean: false ends the extraction."""
+    is_last_path: Annotated[str | None, Says("has_more", is_opposite=True)] = None
+    """JSON path of a boolean: true ends the extraction."""
 
     @property
     def style(self) -> str:

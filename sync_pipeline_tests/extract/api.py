@@ -119,7 +119,7 @@ class Catalogue:
     first: int = 0
     #: No page is larger than this, whatever is asked.
     cap: int | None = None
-    #: What is declared beside the rows: total, totalPages, hasMore.
+    #: What is declared beside the rows: total, totalPages, hasMore, isLast.
     declares: tuple[str, ...] = ()
     #: Added to the declared total.
     lie: int = 0
@@ -142,6 +142,8 @@ class Catalogue:
             body["totalPages"] = -(-len(self.rows) // size) + self.lie
         if "hasMore" in self.declares:
             body["hasMore"] = has_more
+        if "isLast" in self.declares:
+            body["isLast"] = not has_more
         if self.style == "cursor":
             body["meta"] = {"next": f"c{following}" if has_more else None}
         query = urlencode(

@@ -25,6 +25,7 @@ DECLARED = {
     "total": ("totalPath", "total"),
     "totalPages": ("totalPagesPath", "totalPages"),
     "hasMore": ("hasMorePath", "hasMore"),
+    "isLast": ("isLastPath", "isLast"),
 }
 
 

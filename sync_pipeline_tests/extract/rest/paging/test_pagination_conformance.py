@@ -24,7 +24,9 @@ from sync_pipeline_tests.extract.sources import (
 
 STYLES = list(PAGINATIONS)
 TOKEN_STYLES = [style for style in STYLES if style not in ("offset", "page")]
-DECLARATIONS = [(), ("total",), ("totalPages",), ("hasMore",), ("total", "hasMore")]
+DECLARATIONS = [
+    (), ("total",), ("totalPages",), ("hasMore",), ("isLast",), ("total", "hasMore"),
+]  # fmt: skip
 
 
 def sync(catalogue, style, declares=(), *, size=None, **options):
@@ -66,6 +68,8 @@ def test_a_config_without_pagination_makes_one_request():
         (25, ("total",), 3),
         (25, ("hasMore",), 3),
         (20, ("hasMore",), 2),
+        (25, ("isLast",), 3),
+        (20, ("isLast",), 2),
         (25, ("totalPages",), 3),
         (20, ("total", "totalPages"), 2),
         # A full last page: the declared total might be too low, one request makes sure.
@@ -81,7 +85,7 @@ def test_no_more_requests_are_made_than_it_takes_to_be_sure(count, declares, req
     assert len(queries) == requests
 
 
-@pytest.mark.parametrize("declares", DECLARATIONS[:4], ids="+".join)
+@pytest.mark.parametrize("declares", DECLARATIONS[:5], ids="+".join)
 @pytest.mark.parametrize("count", [1, 3, 4, 8, 30])
 @pytest.mark.parametrize("style", STYLES)
 def test_a_server_that_caps_the_limit_loses_no_record(style, count, declares):

@@ -37,7 +37,9 @@ from sync_pipeline.extract.formats.json_path import NothingAtPathError
 from sync_pipeline.extract.formats.json_values import is_plain
 from sync_pipeline.extract.http.bodies import Answer
 from sync_pipeline.extract.rest.paging.declared import Declared, read_declared
-from sync_pipeline.extract.rest.paging.state import PageFacts
+from sync_pipeline.extract.rest.paging.ending import TAIL
+from sync_pipeline.extract.rest.paging.state import PageFacts, PagingState
+from sync_pipeline.extract.rest.paging.styles import style_of
 from sync_pipeline.extract.trail import digest_bytes, digest_records
 from sync_pipeline.model import Row
 
@@ -270,6 +272,21 @@ def facts_of(
         token=declared.token,
         notice=declared.notice,
     )
+
+
+def facts_of_small(
+    body: SmallBody, plan: Pagination, state: PagingState, asked: int | None
+) -> PageFacts:
+    """The facts of a response that was read whole, with digests of what is compared later."""
+    received = len(body.records)
+    compared: list[Row] = []
+    if state.short or (asked is not None and received < asked):
+        compared = body.records
+    elif style_of(plan).pointer:
+        compared = body.records[-TAIL:]
+    digests = tuple(digest_records([record]) for record in compared)
+    digest = body.digest if received else ""
+    return facts_of(body.declared, received, digest=digest, record_digests=digests)
 
 
 def _find_values(

@@ -23,7 +23,12 @@ from sync_pipeline.extract.http.client import HttpRequest, SourceHttp
 from sync_pipeline.extract.http.retrying import TransientFailure
 from sync_pipeline.extract.rest.enumeration import Leaf, leaves_from
 from sync_pipeline.extract.rest.paging.declared import Declared
-from sync_pipeline.extract.rest.paging.ending import advance, may_be_repeat, request_page, start
+from sync_pipeline.extract.rest.paging.ending import (
+    advance,
+    may_be_repeat,
+    request_page,
+    start,
+)
 from sync_pipeline.extract.rest.paging.path_watch import PathWatch, explain
 from sync_pipeline.extract.rest.paging.state import PageFacts, PageRequest, PagingState, Step
 from sync_pipeline.extract.rest.paging.styles import style_of
@@ -32,13 +37,14 @@ from sync_pipeline.extract.rest.reading import (
     LargeBody,
     SmallBody,
     facts_of,
+    facts_of_small,
     open_rows,
     read_body,
     read_chunks,
     refuse_part,
 )
 from sync_pipeline.extract.rest.requesting import RequestTemplates
-from sync_pipeline.extract.trail import LENGTH, Trail, digest_records, follows, trail_of
+from sync_pipeline.extract.trail import LENGTH, Trail, follows, trail_of
 from sync_pipeline.model import Page, Row
 
 #: Answers to a request that only makes sure that nothing follows, and that mean just that.
@@ -183,7 +189,7 @@ class RestSource:
             return
         body = self._fetch(request, home, state)
         if isinstance(body, SmallBody):
-            facts = _facts_of_small(body, state, page.limit)
+            facts = facts_of_small(body, self._plan, state, page.limit)
             step = self._advance(request, state, page, facts, body.declared)
             # A response that outgrew its first reading is cut where the first one was.
             first = position.record
@@ -379,16 +385,6 @@ class RestSource:
 
     def _is_enough(self, records: int) -> bool:
         return self._limit is not None and records >= self._limit
-
-
-def _facts_of_small(body: SmallBody, state: PagingState, asked: int | None) -> PageFacts:
-    received = len(body.records)
-    is_short = asked is not None and received < asked
-    digests: tuple[str, ...] = ()
-    if is_short or state.short:
-        digests = tuple(digest_records([record]) for record in body.records)
-    digest = body.digest if received else ""
-    return facts_of(body.declared, received, digest=digest, record_digests=digests)
 
 
 def _look_ahead(leaves: Iterator[Leaf]) -> Iterator[tuple[Leaf, bool]]:

@@ -26,7 +26,7 @@ from sync_pipeline.extract.rest.paging.styles import style_of
 MAX_EMPTY_PAGES = 10
 #: Pages in a row of one small size, where nothing says how many there are.
 MOST_LITTLE_PAGES = 200
-#: Records of a short page that are compared with the page after it.
+#: Last records of a page that are compared with the page after it.
 TAIL = 8
 
 
@@ -67,7 +67,9 @@ def advance(plan: Pagination, state: PagingState, asked: int | None, facts: Page
         SourceDataError: The pages go in circles, or end before what the source declares.
     """
     state, notice = _note_declared(plan, state, facts)
-    if facts.received and (_repeats_last_page(state, facts) or _begins_again(state, facts)):
+    if facts.received and any(
+        is_over(state, facts) for is_over in (_repeats_last_page, _begins_again, _names_itself)
+    ):
         return replace(_end(plan, _note_last(state), facts), is_repeat=True)
     if facts.received:
         state = _note_records(state, asked, facts)
@@ -172,7 +174,8 @@ def _after_token(
         notice = f"{state.empty_pages} empty pages in a row: taken for the end"
         return replace(step, notice=notice)
     guard = state.token_guard.after(digest_token(token))
-    return Step(replace(state, token=token, token_guard=guard))
+    tail = facts.record_digests[-TAIL:]
+    return Step(replace(state, token=token, token_guard=guard, tail=tail))
 
 
 def _note_declared(
@@ -202,7 +205,7 @@ def _repeats_last_page(state: PagingState, facts: PageFacts) -> bool:
     recent = state.page_guard.recent
     if (state.short or state.is_confirming) and recent and facts.digest == recent[-1]:
         return True
-    overlap = _overlap(state.tail, facts.record_digests)
+    overlap = _overlap(state.tail, facts.record_digests) if state.short else 0
     if overlap and overlap < facts.received:
         raise SourceDataError(
             f"page {state.pages + 1} begins with records of the page before it, which was shorter "
@@ -220,6 +223,18 @@ def _begins_again(state: PagingState, facts: PageFacts) -> bool:
     """
     is_complete = state.total is not None and state.records == state.total
     return is_complete and bool(facts.digest) and state.page_guard.has_seen(facts.digest)
+
+
+def _names_itself(state: PagingState, facts: PageFacts) -> bool:
+    """Whether a page names itself as the next one, and has only the last records of the one before.
+
+    So end exports by time whose border is inclusive. A page that repeats all of the one before it
+    is none of those: that server may ignore the cursor.
+    """
+    if facts.received > TAIL or not facts.token or state.page_guard.has_seen(facts.digest):
+        return False
+    is_own = state.token_guard.recent[-1:] == (digest_token(facts.token),)
+    return is_own and _overlap(state.tail, facts.record_digests) == facts.received
 
 
 def _overlap(tail: tuple[str, ...], digests: tuple[str, ...]) -> int:

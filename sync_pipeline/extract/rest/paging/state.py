@@ -68,7 +68,7 @@ class PagingState:
     #: This server has shown that a page with fewer records than these is its last one, so that no
     #: further request makes sure. 0: not shown; -1: shown to be untrue.
     last_below: int = 0
-    #: Digests of the last records of the last page, where that was short.
+    #: Digests of the last records of the last page, where that was short or named the next one.
     tail: tuple[str, ...] = ()
     page_guard: LoopGuard = field(default_factory=LoopGuard)
     token_guard: LoopGuard = field(default_factory=LoopGuard)
@@ -113,7 +113,8 @@ class PageFacts:
     received: int
     #: Digest of all records; "" where unknown (no repeat is noticed then).
     digest: str = ""
-    #: Digests of the records, in order: needed of a short page and of the one after it.
+    #: Digests of the records, in order: needed of a short page and of the one after it; where
+    #: answers name the next page, of the last records.
     record_digests: tuple[str, ...] = ()
     total: int | None = None
     total_pages: int | None = None

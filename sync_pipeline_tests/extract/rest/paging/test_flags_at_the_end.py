@@ -1,6 +1,4 @@
-"""Flags by which APIs say that a page is the last one, although it may name a next one."""
-
-# the outer `with` is the server, the inner one the claim
+"""How APIs say that a page is the last one although it names a next one."""
 
 import pytest
 
@@ -59,3 +57,79 @@ def test_a_flag_at_the_end_that_is_no_boolean_names_its_key():
         config = config_of(api.url, pagination=pagination_of("offset", ("isLast",)))
         with pytest.raises(SourceDataError, match=r"at pagination.isLastPath is no boolean"):
             fetch_all(config)
+
+
+def export(pages, ends):
+    """An export by time: a page begins with the last records of the one before it."""
+
+    def route(request):
+        at = request.query.get("from") or request.headers.get("x-next") or "0"
+        following = ends[at]
+        body = {
+            "items": [{"id": number} for number in pages[at]],
+            "next": f"/?from={following}",
+            "meta": {"next": following},
+        }
+        link = f'</?from={following}>; rel="next"'
+        return Reply(body, headers={"X-Next": following, "Link": link})
+
+    return route
+
+
+EXPORTS = {
+    "one record at the border": ({"0": [1, 2, 3], "3": [3, 4, 5], "5": [5]}, 5),
+    "two records at the border": ({"0": [1, 2, 3], "3": [2, 3, 4, 5], "5": [4, 5]}, 5),
+    "after the first page": ({"0": [1, 2, 3], "3": [3]}, 3),
+    "eight records at the border": ({"0": list(range(1, 11)), "10": list(range(3, 11))}, 10),
+    "a page without overlap before": ({"0": [1], "1": [2, 3], "3": [3]}, 3),
+}
+SELF_NAMING = ["next_url", "link_header", "continuation_header", "cursor"]
+
+
+def ends_of(pages):
+    starts = list(pages)
+    return dict(zip(starts, [*starts[1:], starts[-1]], strict=True))
+
+
+def block_of(style):
+    block = {key: value for key, value in pagination_of(style).items() if "limit" not in key}
+    return {**block, "cursorKey": "from"} if style == "cursor" else block
+
+
+@pytest.mark.parametrize("style", SELF_NAMING)
+@pytest.mark.parametrize(("pages", "count"), EXPORTS.values(), ids=EXPORTS)
+def test_a_page_of_records_that_came_and_that_names_itself_is_the_end(pages, count, style):
+    with serve(export(pages, ends_of(pages))) as api:
+        records = fetch_all(config_of(api.url, pagination=block_of(style)))
+    assert sorted({record["id"] for record in records}) == list(range(1, count + 1))
+    assert records[-1]["id"] == count
+    assert len(api.requests) == len(pages)
+
+
+LOOPS = {
+    "it brings a new record": {"0": [1, 2, 3], "3": [3, 4]},
+    "it repeats the whole page": {"0": [1, 2, 3], "3": [1, 2, 3]},
+    "it has the first records": {"0": [1, 2, 3], "3": [1, 2]},
+    "it has none of the records": {"0": [1, 2, 3], "3": [7]},
+    "more records than are compared": {"0": list(range(11)), "10": list(range(1, 11))},
+}
+
+
+@pytest.mark.parametrize("style", SELF_NAMING)
+@pytest.mark.parametrize("pages", LOOPS.values(), ids=LOOPS)
+def test_any_other_page_that_names_itself_is_an_error(pages, style):
+    claim = pytest.raises(SourceDataError, match=r"was already read|repeats an earlier page")
+    with serve(export(pages, ends_of(pages))) as api, claim:
+        fetch_all(config_of(api.url, pagination=block_of(style)))
+    assert len(api.requests) == 2
+
+
+def test_a_page_that_names_itself_before_the_declared_total_has_come_is_an_error():
+    def route(request):
+        page = {"0": [1, 2, 3], "3": [3]}[request.query.get("from", "0")]
+        return Reply({"items": [{"id": n} for n in page], "next": "/?from=3", "total": 9})
+
+    with serve(route) as api:
+        block = {"type": "next_url", "nextUrlPath": "next", "totalPath": "total"}
+        with pytest.raises(SourceDataError, match="declares 9 records"):
+            fetch_all(config_of(api.url, pagination=block))

@@ -15,11 +15,11 @@ from typing import TypeAlias
 
 from croniter import croniter
 
-from sync_pipeline.config.dialects import provider_of
-from sync_pipeline.config.model import ApiKeyAuth, SyncConfig
+from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.normalizing import Loc, file_fields, file_name_of
 from sync_pipeline.config.pagination import pagination_problems
 from sync_pipeline.config.problems import shorten
+from sync_pipeline.config.sources import ApiKeyAuth, provider_of
 from sync_pipeline.model import RESOURCE_ID
 from sync_pipeline.suggestions import nearest
 

@@ -20,22 +20,13 @@ from pathlib import Path
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.normalizing import spellings
 from sync_pipeline.config.problems import Place, Problem
+from sync_pipeline.config.sources import provider_of
 from sync_pipeline.config.yaml_reading import Broken, Node, Scalar, read_yaml
 
 #: Of an entry of the original's content type; here the file's stem is the key.
 _ENTRY_KEYS = ("key", "id")
 
 _DATABASE_KEYS = frozenset({"connection_string", "query", "provider"})
-
-#: Of SQLAlchemy URLs, by what stands before `://` or `+`.
-_PROVIDERS = {
-    "postgresql": "postgresql",
-    "postgres": "postgresql",
-    "mysql": "mysql",
-    "mariadb": "mysql",
-    "mssql": "sqlserver",
-    "sqlite": "sqlite",
-}
 
 
 def to_one_shape(
@@ -182,12 +173,6 @@ def _infer_kind(entries: dict[str, Node], place: Place) -> None:
         if found is not None:
             entries.pop(stated.get("provider", ""), None)
             entries["provider"] = Node(found, place)
-
-
-def provider_of(connection_string: str) -> str | None:
-    """The kind of database that an SQLAlchemy URL names, None for other connection strings."""
-    match = re.match(r"\s*([a-zA-Z0-9]+)(?:\+\w+)?://", connection_string)
-    return _PROVIDERS.get(match[1].lower()) if match else None
 
 
 def _snake(name: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from sync_pipeline.config import environment, model
+from sync_pipeline.config import environment, model, sources
 from sync_pipeline.config.environment import OWN_VARIABLES
 from sync_pipeline.config.loading import parse_config
 from sync_pipeline.config.normalizing import file_fields, file_name_of
@@ -24,8 +24,8 @@ SECTIONS: dict[str, list[type[BaseModel]]] = {
     "`preMapping`": [model.PreMapping],
     "`enumerateForContentTypes`": [model.Enumeration],
     "`pagination`": [Pagination],
-    "`auth`": [model.BearerAuth, model.BasicAuth, model.ApiKeyAuth, model.OAuth2Auth],
-    "`csv`": [model.CsvFormat],
+    "`auth`": [sources.BearerAuth, sources.BasicAuth, sources.ApiKeyAuth, sources.OAuth2Auth],
+    "`csv`": [sources.CsvFormat],
     "`schedule`": [model.Schedule],
     "`sensor`": [model.Sensor],
     "`target`": [model.Target],
@@ -62,7 +62,7 @@ def test_the_tables_made_from_the_code_are_those_of_today() -> None:
 def test_every_kind_of_auth_has_its_own_table() -> None:
     tables = re.split(r"^`type: (\w+)`$", section("`auth`"), flags=re.MULTILINE)[1:]
     found = {kind: documented(table) for kind, table in zip(tables[::2], tables[1::2], strict=True)}
-    kinds = (model.BearerAuth, model.BasicAuth, model.ApiKeyAuth, model.OAuth2Auth)
+    kinds = (sources.BearerAuth, sources.BasicAuth, sources.ApiKeyAuth, sources.OAuth2Auth)
     assert found == {
         kind.model_fields["type"].annotation.__args__[0]: {  # type: ignore[union-attr]
             file_name_of(name, info) for name, info in file_fields(kind).items()

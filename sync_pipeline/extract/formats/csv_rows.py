@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sync_pipeline.config.model import CsvFormat
+from sync_pipeline.config.sources import CsvFormat
 from sync_pipeline.errors import ConfigError
 from sync_pipeline.extract.formats.answer import Answer
 from sync_pipeline.extract.formats.body import CHUNK, Body

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import pyzipper
 
-from sync_pipeline.config.model import CsvFormat
+from sync_pipeline.config.sources import CsvFormat
 from sync_pipeline.errors import SourceDataError, SpoolError
 from sync_pipeline.extract.formats.answer import Answer
 from sync_pipeline.extract.formats.body import (

@@ -37,7 +37,8 @@ from requests.structures import CaseInsensitiveDict
 from requests_cache.backends.filesystem import FileDict
 from requests_cache.models.response import CachedResponse
 
-from sync_pipeline.config.model import ApiKeyAuth, OAuth2Auth, SyncConfig
+from sync_pipeline.config.model import SyncConfig
+from sync_pipeline.config.sources import ApiKeyAuth, OAuth2Auth
 from sync_pipeline.deadline import BoundedAdapter
 from sync_pipeline.errors import SourceDataError, SourceError
 from sync_pipeline.extract.http.content_encoding import LIE_HEADER, Unpacked

@@ -12,8 +12,9 @@ from typing import Any
 import requests
 
 from sync_pipeline.config.environment import read_environment
-from sync_pipeline.config.model import ApiKeyAuth, SyncConfig
+from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.pagination import resolve_pagination
+from sync_pipeline.config.sources import ApiKeyAuth
 from sync_pipeline.errors import ConfigError
 from sync_pipeline.extract.checks import check_paths
 from sync_pipeline.extract.http.auth import Authenticator, TokenAuth

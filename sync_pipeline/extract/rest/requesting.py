@@ -15,8 +15,9 @@ from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
 
 from jinja2.meta import find_undeclared_variables
 
-from sync_pipeline.config.model import ApiKeyAuth, BasicAuth, BearerAuth, OAuth2Auth, SyncConfig
+from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.pagination import Pagination
+from sync_pipeline.config.sources import ApiKeyAuth, BasicAuth, BearerAuth, OAuth2Auth
 from sync_pipeline.errors import ConfigError, RecordError
 from sync_pipeline.extract.http.auth import (
     Authenticator,

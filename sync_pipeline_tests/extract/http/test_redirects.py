@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from sync_pipeline.config.model import BearerAuth, Sensor
+from sync_pipeline.config.model import Sensor
+from sync_pipeline.config.sources import BearerAuth
 from sync_pipeline.errors import SourceError
 from sync_pipeline.extract.probe.probing import probe
 from sync_pipeline.extract.rest.change_probe import probe_change

@@ -1,6 +1,7 @@
 import pytest
 
-from sync_pipeline.config.model import BearerAuth, Sensor
+from sync_pipeline.config.model import Sensor
+from sync_pipeline.config.sources import BearerAuth
 from sync_pipeline.errors import ConfigError, SourceDataError, SourceError
 from sync_pipeline.extract.rest.change_probe import probe_change
 from sync_pipeline_tests.extract.api import Reply, serve

@@ -14,6 +14,8 @@ from sync_pipeline.errors import RecordError
 
 #: Nothing with fewer tags can become dangerous.
 _HARMLESS_TAGS = 300
+#: A document that a field can hold has a tenth of that.
+_MAX_TAGS = 200_000
 #: Elements that may be opened again: about 400 bytes each.
 _MAX_REOPENED = 100_000
 #: Open elements that tags look at, all together: about a second for a thousand millions.
@@ -55,7 +57,13 @@ def check_bounds(html: str) -> None:
     Raises:
         RecordError: Parsing it could take seconds, or hundreds of megabytes.
     """
-    if html.count("<") > _HARMLESS_TAGS:
+    tags = html.count("<")
+    if tags > _MAX_TAGS:
+        raise RecordError(
+            f"HTML with about {tags:,} tags; {_MAX_TAGS:,} can be read in bounded memory",
+            error_id="TooLong",
+        )
+    if tags > _HARMLESS_TAGS:
         glance = Glance(html)
         if glance.tags * glance.marks > _MAX_REOPENED or glance.tags * glance.depth > _MAX_LOOKS:
             raise RecordError(

@@ -19,9 +19,10 @@ from sync_pipeline.rich_text.html_bounds import check_bounds
 from sync_pipeline.rich_text.html_text import TextBlock, collapse, plain_blocks
 from sync_pipeline.rich_text.links import normalize_uri
 from sync_pipeline.rich_text.nodes import (
+    HEADINGS,
     LINKS,
     LISTS,
-    MAX_CONTAINERS,
+    MAX_LEVELS,
     PREFORMATTED,
     Node,
     image_node,
@@ -49,11 +50,13 @@ _BLOCKS = frozenset(
      "main", "nav", "optgroup", "option", "p", "search", "section", "summary", "tbody", "tfoot",
      "thead"]
 )  # fmt: skip
+_HEADINGS = {f"h{kind[-1]}": kind for kind in HEADINGS}
 _CONTAINERS = {
     "ul": "unordered-list", "menu": "unordered-list", "dir": "unordered-list", "ol": "ordered-list",
     "blockquote": "blockquote", "table": "table", "tr": "table-row", "td": "table-cell",
     "th": "table-header-cell", "li": "list-item",
 }  # fmt: skip
+_LEVELS = frozenset({*LISTS, "blockquote", "table"})
 #: What may be put only into what; elsewhere it is a block like others.
 _PARENTS = {
     "table-row": ("table",),
@@ -104,6 +107,7 @@ class _Reader:
         self._document = node("document")
         #: Open lists, quotes, tables and their parts; the document is the first.
         self._containers = [self._document]
+        self._level = 0
         self._text: TextBlock | None = None
         self._kinds = ["paragraph"]
         self._marks: list[str] = []
@@ -158,8 +162,8 @@ class _Reader:
         if tag in _BLOCKS:
             self._end_text()
             return True, self._end_text
-        if tag[0] == "h" and tag[1:].isdigit():
-            return True, self._open_kind(f"heading-{tag[1:]}")
+        if tag in _HEADINGS:
+            return True, self._open_kind(_HEADINGS[tag])
         return self._enter_other(element, tag)
 
     def _enter_other(self, element: LexborNode, tag: str) -> tuple[bool, _Undo | None]:
@@ -180,6 +184,12 @@ class _Reader:
     # ------------------------------------------------------------ text
 
     def _open_text(self) -> TextBlock:
+        """The block of text that a piece of it goes to; there are only so many pieces."""
+        self._pieces += 1
+        if self._pieces > MAX_PIECES:
+            raise RecordError(
+                f"HTML with more than {MAX_PIECES:,} pieces of text", error_id="TooLong"
+            )
         if self._text is None:
             self._text = TextBlock(self._kinds[-1])
         return self._text
@@ -193,11 +203,6 @@ class _Reader:
     def _add_text(self, text: str) -> None:
         if self._text is None and self._kinds[-1] != PREFORMATTED and not collapse(text).strip(" "):
             return
-        self._pieces += 1
-        if self._pieces > MAX_PIECES:
-            raise RecordError(
-                f"HTML with more than {MAX_PIECES:,} pieces of text", error_id="TooLong"
-            )
         self._open_text().add_text(text, self._marks, self._link)
 
     def _open_kind(self, kind: str) -> _Undo:
@@ -291,19 +296,20 @@ class _Reader:
 
     def _open_container(self, kind: str, element: LexborNode) -> _Undo:
         self._end_text()
-        parents = _PARENTS.get(kind)
-        if len(self._containers) > MAX_CONTAINERS or (
-            parents and self._containers[-1]["nodeType"] not in parents
-        ):
+        parents, parent = _PARENTS.get(kind), self._containers[-1]["nodeType"]
+        is_orphan = kind == "list-item" and parent not in LISTS
+        levels = int(is_orphan or kind in _LEVELS)
+        if self._level + levels > MAX_LEVELS or (parents and parent not in parents):
             return self._end_text
-        is_orphan = kind == "list-item" and self._containers[-1]["nodeType"] not in LISTS
+        self._level += levels
         if is_orphan:
             self._containers.append(self._list_of_orphans())
         self._containers.append(node(kind, **_container_data(kind, element)))
-        return partial(self._close_container, is_orphan=is_orphan)
+        return partial(self._close_container, levels=levels, is_orphan=is_orphan)
 
-    def _close_container(self, *, is_orphan: bool) -> None:
+    def _close_container(self, *, levels: int, is_orphan: bool) -> None:
         self._end_text()
+        self._level -= levels
         closed = self._containers.pop()
         if closed["content"] or closed["nodeType"] in _KEPT_EMPTY:
             self._append(closed)

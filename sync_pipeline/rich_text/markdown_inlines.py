@@ -125,7 +125,8 @@ class _Writer:
         self.move_to(shared)
         uri, title = uri_of(link), link["data"].get("title", "")
         is_plain = len(leaves) == 1 and marks_of(leaves[0]) == shared
-        if is_plain and not title and leaves[0].get("value") == uri and _AUTOLINK.fullmatch(uri):
+        is_shown = is_plain and not title and leaves[0].get("value") == uri
+        if is_shown and _AUTOLINK.fullmatch(uri) and "xn--" not in uri:
             self._raw(f"<{uri}>")
             return
         if self.pieces and self.pieces[-1].kind == "text":

@@ -7,11 +7,13 @@ stays visible as text.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from markdown_it.token import Token
 
+from sync_pipeline.errors import RecordError
 from sync_pipeline.rich_text.links import normalize_uri
 from sync_pipeline.rich_text.markdown_rules import MAX_NESTING, TAG, TAG_MARKS, build_parser
 from sync_pipeline.rich_text.nodes import (
@@ -28,6 +30,9 @@ from sync_pipeline.rich_text.nodes import (
 WHITE_SPACE = " \t\n\r\f\v"
 #: The parser takes time quadratic in them: ten thousand are a third of a second.
 _MAX_BRACKETS = 10_000
+#: What may come to a token each, of a kilobyte.
+_MAX_MARKUP = 100_000
+_MARKUP = "\n*_`[<~\\&|"
 _MARKS = {"strong": "bold", "em": "italic", "s": "strikethrough"}
 _CONTAINERS = {
     "bullet_list": "unordered-list", "list_item": "list-item", "blockquote": "blockquote",
@@ -35,6 +40,7 @@ _CONTAINERS = {
 }  # fmt: skip
 #: One line in which nothing can be Markdown.
 _PLAIN = re.compile(r"[^\\`*_\[\]<&~\n\r\t\x00]*")
+_BRACKETS = re.compile(r"\[((?:[^\[\]\\]|\\.)+)\]")
 _ESCAPE = re.compile(r"\\[!-/:-@\[-`{-~\n]")
 #: Spaces that the parser takes off a line though they are none to Markdown, and what stands for
 #: them meanwhile: rare signs, since a sign beside a `*` counts there as a space does.
@@ -44,8 +50,11 @@ _SPACES = "".join(
 _SIGNS = "".join(chr(0x1D100 + number) for number in range(len(_SPACES)))
 _TO_SIGNS = str.maketrans(_SPACES, _SIGNS)
 _FROM_SIGNS = str.maketrans(_SIGNS, _SPACES)
+#: Whole runs of them, or a run of a hundred thousand would be tried from each of its characters.
 _EDGE = re.compile(
-    rf"^[ \t>]*[{_SPACES}]+|(?<=[ \t#|])[{_SPACES}]+(?![*_~])|(?<![*_~])[{_SPACES}]+(?=[ \t#|]*$)",
+    rf"^[ \t>]*[{_SPACES}]+"
+    rf"|(?<=[ \t#|])[{_SPACES}]+(?![{_SPACES}*_~])"
+    rf"|(?<![{_SPACES}*_~])[{_SPACES}]+(?![{_SPACES}])(?=[ \t#|]*$)",
     re.MULTILINE,
 )
 
@@ -70,6 +79,13 @@ def read_text(text: str) -> list[Node]:
 def _read(text: str, *, is_careful: bool) -> list[Node]:
     if text.count("[") > _MAX_BRACKETS:
         return _plain(text)
+    markup = sum(map(text.count, _MARKUP))
+    if markup > _MAX_MARKUP:
+        raise RecordError(
+            f"Markdown with {markup:,} line ends and other signs of markup; {_MAX_MARKUP:,} can be"
+            " read in bounded memory",
+            error_id="TooLong",
+        )
     held = text.replace("\r\n", "\n").replace("\r", "\n")
     signs = {} if any(sign in held for sign in _SIGNS) else _FROM_SIGNS
     if signs:
@@ -98,8 +114,10 @@ def _plain(text: str) -> list[Node]:
 
 def _are_used(labels: Sequence[str], text: str) -> bool:
     """Whether each `[label]: address` has a link that uses it; one that has none is text."""
-    folded = " ".join(text.upper().split())
-    return all(folded.count(f"[{label.upper()}]") > 1 for label in labels)
+    if not labels:
+        return True
+    named = Counter(_BRACKETS.findall(" ".join(text.upper().split())))
+    return all(named[label.upper()] > 1 for label in labels)
 
 
 def _blocks(tokens: Sequence[Token], signs: dict[int, int]) -> list[Node]:

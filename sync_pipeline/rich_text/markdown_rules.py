@@ -16,7 +16,7 @@ from markdown_it.rules_block.table import escapedSplit, getLine
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
-from sync_pipeline.rich_text.links import is_link
+from sync_pipeline.rich_text.links import encode_uri, is_link
 
 #: Blocks in blocks; the parser drops what is nested deeper.
 MAX_NESTING = 40
@@ -32,6 +32,10 @@ _NUMBERED = re.compile(r"([0-9]{1,9})[.)]")
 
 
 class _Parser(MarkdownIt):
+    def normalizeLink(self, url: str) -> str:  # noqa: N802  # the parser's name
+        """The address of a link, as of HTML."""
+        return encode_uri(url)
+
     def validateLink(self, url: str) -> bool:  # noqa: N802  # the parser's name
         """Whether a link is one; the parser would refuse those to files as well."""
         return is_link(url)

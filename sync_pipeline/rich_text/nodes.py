@@ -35,7 +35,7 @@ EMBEDS = {
     "embedded-resource-inline": "Contentful:Entry",
 }
 #: Lists, quotes and tables in one another; what is nested deeper is kept in the last of them.
-MAX_CONTAINERS = 15
+MAX_LEVELS = 15
 _ID = re.compile(r"[a-zA-Z0-9\-_.]{1,64}")
 _URN = re.compile(r"crn:[^\s/]*:::content:spaces/[^\s/]+(?:/environments/[^\s/]+)?/entries/[^\s/]+")
 _TARGET = re.compile(r"contentful:(entry|asset)/([a-zA-Z0-9\-_.]{1,64})")

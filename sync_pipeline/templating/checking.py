@@ -7,6 +7,7 @@ been rewritten so that methods, loops and `~` go through the bounded forms of `s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from inspect import signature
 
@@ -172,7 +173,7 @@ def constant_problem(source: str) -> str:
     """Why a condition can never be true nor false, which is told before a record is read; "" if
     it can.
     """
-    if "{{" in source or "{%" in source:
+    if re.search(r"\{[{%#]", source):
         return ""
     try:
         read_condition(source)

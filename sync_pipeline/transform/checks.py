@@ -80,11 +80,8 @@ class MappingTemplates:
             self._parse(rule.field_name, rule_key(rule), names) if is_named(rule) else None
             for rule in config.mapping
         ]
-        self.filter = (
-            self._parse_filter(config.filter_expression, names)
-            if config.filter_expression
-            else None
-        )
+        expression = config.filter_expression or ""
+        self.filter = self._parse_filter(expression, names) if expression.strip() else None
 
     def gives_markdown(self, index: int) -> bool:
         """Whether the expression of a rule makes Markdown, by itself or by a variable."""

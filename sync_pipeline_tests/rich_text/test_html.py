@@ -23,6 +23,7 @@ from sync_pipeline_tests.rich_text.outlines import (
     UL,
     P,
     blocks_of,
+    text_of,
 )  # fmt: skip
 
 NBSP = "\u00a0"
@@ -99,6 +100,8 @@ SAID_BY_BOTH = [
     # what is not shown, and what means nothing here
     ("<style>p{}</style><p>a<script>1 < 2</script>b<!-- c --></p><title>t</title><template>u</template>", [(P, "ab")]),
     ("<html><head><title>t</title></head><body><p>a</p></body></html>", [(P, "a")]),
+    ("<h7>a</h7><h0>b</h0><hx>c</hx>", [(P, "abc")]),
+    ("<p><a href='http://xn--mnchen-3ya.de/'>http://xn--mnchen-3ya.de/</a></p>", [(P, ("hyperlink http://xn--mnchen-3ya.de/", "http://xn--mnchen-3ya.de/"))]),
     ("<x-y><font color=red>a</font></x-y><mark>b</mark><small>c</small><noscript>d</noscript>", [(P, "abcd")]),
     # embedded
     ("<p>a</p><div data-entity-type=Entry data-entity-id=e1>x</div>", [(P, "a"), ("embedded-entry-block e1",)]),
@@ -197,7 +200,14 @@ def test_what_cannot_be_an_id_is_an_error_of_the_record(html: str) -> None:
     assert caught.value.error_id == "InvalidId"
 
 
-def test_lists_deeper_than_documents_go_are_kept_in_the_last() -> None:
-    (block,) = blocks_of(rich_text("<ul><li>x" * 300))
-    texts = str(block).count("'x'")
-    assert texts == 300
+@pytest.mark.parametrize("nested", ["<ul><li>x", "<ol><li>x<blockquote>", "<li>x<table><tr><td>"])
+def test_what_is_nested_deeper_than_documents_go_is_kept_in_the_last(nested: str) -> None:
+    blocks = read_html(nested * 200)
+    for document in (build_document(blocks), build_document(read_markdown(write_markdown(blocks)))):
+        blocks_of(document)
+        assert text_of(document).count("x") == 200
+
+
+def test_fifteen_levels_are_kept() -> None:
+    (block,) = blocks_of(rich_text("<ul><li>x" * 15))
+    assert str(block).count("unordered-list") == 15

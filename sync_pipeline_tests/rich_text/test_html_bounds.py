@@ -25,6 +25,9 @@ BOMBS = {
     + " ".join(f"x{n}=1" for n in range(50_000))
     + ">t",
     "pieces of text": "<b>x</b>y" * 100_000,
+    "tags": "<p></p>" * 100_001,
+    "line breaks": "<br>" * 100_001,
+    "pictures": "<img src=i>" * 100_001,
 }
 
 

@@ -6,6 +6,7 @@ import html as entities
 from html.parser import HTMLParser
 from typing import Any
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -201,10 +202,29 @@ def test_one_line_is_one_paragraph(text: str) -> None:
 
 
 @settings(deadline=None)
-@given(st.text(max_size=40), st.sampled_from(["", "http://", "//h/", "mailto:", "?"]))
+@given(
+    st.text(max_size=40) | st.text("ab:/?#[]@!%ü&`", max_size=12),
+    st.sampled_from(["", "http://", "//", "mailto:", "?"]),
+)
 def test_an_address_stays_as_it_is_once_it_is_normal(text: str, scheme: str) -> None:
     uri = normalize_uri(scheme + text)
     assert normalize_uri(uri) == uri
+
+
+@pytest.mark.parametrize(
+    ("address", "uri"),
+    [
+        ("http://münchen.de/ü?q=ä", "http://xn--mnchen-3ya.de/%C3%BC?q=%C3%A4"),
+        ("http://[::1]:80/a[1]", "http://[::1]:80/a%5B1%5D"),
+        ("//::2:`&b", "//::2:%60&b"),
+        ("/100%/%41%zz", "/100%25/%41%25zz"),
+        (" java\tscript:x ", ""),
+        ("DATA:text/html,x", ""),
+        ("file:///C:/x y", "file:///C:/x%20y"),
+    ],
+)
+def test_an_address_is_encoded_and_nothing_else(address: str, uri: str) -> None:
+    assert normalize_uri(address) == uri
 
 
 @settings(deadline=None)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sync_pipeline.errors import RecordError
 from sync_pipeline.rich_text.markdown_reading import read_markdown, read_text
 from sync_pipeline.rich_text.shaping import build_document
 from sync_pipeline_tests.rich_text.outlines import (
@@ -108,6 +109,14 @@ def test_what_markdown_would_leave_out_is_kept_as_plain_text(text: str) -> None:
         assert blocks_of(build_document(read(text))) == [(P, text)]
 
 
+@pytest.mark.parametrize("read", [read_text, read_markdown])
+@pytest.mark.parametrize("piece", ["a\n", "*a ", "|", "&amp;", "\\*"])
+def test_more_markup_than_memory_has_room_for_is_refused(read: Any, piece: str) -> None:
+    with pytest.raises(RecordError, match="signs of markup") as caught:
+        read(f"x\n{piece * 100_002}")
+    assert caught.value.error_id == "TooLong"
+
+
 @pytest.mark.timeout(20)
 def test_marks_nested_as_deep_as_the_text_is_long_are_read() -> None:
     (block,) = blocks_of(build_document(read_markdown("*a " * 2000 + "b*" * 2000)))
@@ -116,7 +125,8 @@ def test_marks_nested_as_deep_as_the_text_is_long_are_read() -> None:
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
-    "piece", ["<u>", "<br>", "&amp;", "`", "**a", "~~", "\\", "![", "<http://", "|"]
+    "piece",
+    ["<u>", "<br>", "&amp;", "`", "**a", "~~", "\\", "![", "<http://", "|", "\u3000", "- ", "a\n"],
 )
 def test_markup_that_never_ends_takes_no_time_without_end(piece: str) -> None:
     text = piece * 20_000

@@ -232,6 +232,8 @@ def test_enumerated_entries_are_variables_and_do_not_leak_into_the_next_record()
         ("{{ row.ok and var.v == '1' }}", None),
         ("{{ if row.ok }}True{{ else }}False{{ end }}", None),
         ("", None),
+        (" \n", None),
+        ("{# always #}true", None),
         ("{{ not row.ok }}", Filtered(0, "a")),
         ("{{ row.no }}", Filtered(0, "a")),
         (" FALSE ", Filtered(0, "a")),

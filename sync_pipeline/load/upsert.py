@@ -55,8 +55,6 @@ class UpsertOptions:
     #: Whether one of these entry ids is written by another batch, maybe later: an entry that links
     #: to it while it is missing is put off then, and has not failed.
     may_come: Callable[[Collection[str]], bool] = lambda _: False
-    #: What earlier batches have learned of the space's bulk actions; kept up to date.
-    habits: BulkHabits = field(default_factory=BulkHabits)
 
 
 def upsert_entries(
@@ -65,6 +63,8 @@ def upsert_entries(
     desired: Iterable[DesiredEntry],
     options: UpsertOptions,
     ledger: Ledger,
+    *,
+    habits: BulkHabits | None = None,
 ) -> Iterator[Outcome]:
     """Create, patch, leave alone and publish entries, so that the space holds what is desired.
 
@@ -76,6 +76,7 @@ def upsert_entries(
         desired: The entries; read as they are needed.
         options: See there.
         ledger: The sync's memory over runs; a dry run only reads it.
+        habits: What earlier batches have learned of the space's bulk actions; kept up to date.
 
     Yields:
         One outcome for every desired entry, in their order.
@@ -84,7 +85,7 @@ def upsert_entries(
         SpaceError: The space refuses the whole run or stays unreachable. Outcomes of what was
             done before are yielded first; what was written is recorded.
     """
-    batch = _Batch(client, index, options, ledger)
+    batch = _Batch(client, index, options, ledger, habits)
     try:
         yield from batch.run(iter(desired))
     finally:
@@ -112,6 +113,7 @@ class _Batch:
         index: TargetIndex,
         options: UpsertOptions,
         ledger: Ledger,
+        habits: BulkHabits | None,
     ) -> None:
         self._client = client
         self._index = index
@@ -127,7 +129,7 @@ class _Batch:
         )
         self._decider = Decider(client, self._writer, apply=options.apply)
         self._publishes = PublishQueue(
-            Publisher(client, follows_moves=options.publish == "all", habits=options.habits),
+            Publisher(client, follows_moves=options.publish == "all", habits=habits),
             index,
             ledger,
             options.may_come,

@@ -79,6 +79,7 @@ def build_backfill_job(config: SyncConfig) -> dg.JobDefinition:
 
 def _resources(config: SyncConfig) -> dict[str, dg.ResourceDefinition]:
     return {
-        "sync": dg.ResourceDefinition.hardcoded_resource(SyncResource(config)),
+        # Made for each run, so that nothing of one is left to the next in the same process.
+        "sync": dg.ResourceDefinition(lambda _: SyncResource(config)),
         "io_manager": build_handle_io_manager(config.key),
     }

@@ -7,7 +7,7 @@ import os
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from sync_pipeline.orchestration.claims import build_claim, claim_sync
 from sync_pipeline.orchestration.console import LINE_OF_OURS
 from sync_pipeline.orchestration.failed_batches import find_failed_batch
 from sync_pipeline.redaction import Redactor, secrets_of
-from sync_pipeline.stages.setting import Setting, check_target
+from sync_pipeline.stages.setting import Setting, Shared, check_target
 
 #: `<run id>:<spool id>`, set by `sync-pipeline resume`. The run id keeps a re-execution, which
 #: copies the tags of its parent, from resuming again.
@@ -38,9 +38,10 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 
 @dataclass(frozen=True, slots=True)
 class SyncResource:
-    """The sync that a job runs; its config is read once per process."""
+    """The sync that a job runs, one for each run and process."""
 
     config: SyncConfig
+    shared: Shared = field(default_factory=Shared)
 
     def read_environment(self) -> Environment:
         """The environment of the process that runs the step."""
@@ -90,7 +91,7 @@ def open_step(context: dg.OpExecutionContext) -> Iterator[Step]:
     try:
         environment = resource.read_environment()
         redactor = Redactor(secrets_of(config, environment))
-        step = _build_step(context, config, environment, redactor)
+        step = _build_step(context, resource, environment, redactor)
         is_backfill = step.replay is not None
         claim = build_claim(
             context.run_id,
@@ -155,17 +156,20 @@ def failure(
 
 def _build_step(
     context: dg.OpExecutionContext,
-    config: SyncConfig,
+    resource: SyncResource,
     environment: Environment,
     redactor: Redactor,
 ) -> Step:
+    config = resource.config
     asked = RunOptions.model_validate((context.op_config or {}).get("options", {}))
     spool, replay = find_spool(context.instance, environment.storage_dir, config.key, context.run)
     facts = read_run_facts(spool)
     check_target(config, environment, facts)
     options = _merge_options(asked, facts, is_replay=replay is not None)
     log = StepLog(context.log, _LEVELS[options.log_level], redactor)
-    setting = Setting(config, options, environment, spool, context.run_id, log)
+    setting = Setting(
+        config, options, environment, spool, context.run_id, log, shared=resource.shared
+    )
     return Step(setting, replay, redactor)
 
 

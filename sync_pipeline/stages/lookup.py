@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,10 @@ class RunLookup:
         self._content_types: dict[str, ContentType] = {}
         #: Requests to the space so far.
         self.requests = 0
+
+    def work_for(self, setting: Setting) -> None:
+        """Ask from here on for this step: with its options, into its log."""
+        self._setting = setting
 
     def entries(self, content_type: str, query: str = "") -> Iterator[Mapping[str, Any]]:
         """Yield entries as `{"id": sys.id, field: {locale: value}}`; see `SpaceLookup.entries`."""
@@ -81,21 +84,12 @@ def compile_run_mapping(setting: Setting, target: TargetModel) -> RunMapping:
 def run_mapping(setting: Setting) -> RunMapping:
     """The mapping of a run whose target was read; compiled once in this process, not once a batch.
 
-    So is what it has found in the space: the batches of a run share it.
+    So is what it has found in the space: the batches of a run share it. What it asks now it asks,
+    and logs, for the step that is at work.
     """
-    return _run_mapping(_Run(setting.run_id, setting.spool.root, id(setting.config), setting))
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """What a compiled mapping depends on. Holding the setting keeps the id of its config taken."""
-
-    run_id: str
-    root: Path
-    config_id: int
-    setting: Setting = field(compare=False)
-
-
-@lru_cache(maxsize=1)
-def _run_mapping(run: _Run) -> RunMapping:
-    return compile_run_mapping(run.setting, read_target_model(run.setting))
+    shared = setting.shared
+    if shared.mapping is None or shared.run != (setting.run_id, setting.spool.root):
+        shared.mapping = compile_run_mapping(setting, read_target_model(setting))
+        shared.run = setting.run_id, setting.spool.root
+    shared.mapping.lookup.work_for(setting)
+    return shared.mapping

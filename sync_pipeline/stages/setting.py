@@ -6,10 +6,10 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -31,8 +31,20 @@ from sync_pipeline.model import (
 )
 from sync_pipeline.redaction import Redactor, secrets_of
 
+if TYPE_CHECKING:  # which imports this module
+    from sync_pipeline.stages.lookup import RunMapping
+
 #: Space and token of the local space; it takes any token.
 LOCAL_SPACE_ID = "local"
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the steps that one process works on share: of the run's Dagster resource."""
+
+    #: Run and spool that the mapping was compiled for.
+    run: tuple[str, Path] | None = None
+    mapping: RunMapping | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,7 @@ class Setting:
     run_id: str
     log: logging.Logger
     clock: Callable[[], datetime] = utc_now
+    shared: Shared = field(default_factory=Shared, compare=False)
 
     @property
     def facts(self) -> RunFacts:

@@ -126,6 +126,7 @@ def _write(
     # `stages.drafts` asks the file what was published here, as collections lag behind.
     in_memory = facts.options.mode == "regular" and publish != "all"
     known = read_habits(setting)
+    habits = replace(known)
     with (
         open_index(Path(index_ref.path), in_memory=in_memory) as target_index,
         open_sync_ledger(setting) as ledger,
@@ -145,16 +146,17 @@ def _write(
                 extraction=facts.extraction,
                 before_writes=note,
                 may_come=_find_may_come(setting, are_others_written=are_others_written),
-                habits=replace(known),
             )
-            for outcome in upsert_entries(client, target_index, desired, options, ledger):
+            for outcome in upsert_entries(
+                client, target_index, desired, options, ledger, habits=habits
+            ):
                 # In a dry run every draft is still there to be counted, once, by `stages.drafts`.
                 is_counted_later = publish == "all" and outcome.was_draft
                 tally.add(replace(outcome, published=False) if is_counted_later else outcome)
                 if setting.options.apply and (line := _line_of(outcome)):
                     done.write(json.dumps(line) + "\n")
-    if options.habits != known:
-        write_habits(setting, options.habits)
+    if habits != known:
+        write_habits(setting, habits)
 
 
 def _find_may_come(

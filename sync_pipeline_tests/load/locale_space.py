@@ -166,8 +166,11 @@ class LocaleSpace:
         """A sync from its index to its last publish; outcomes by key."""
         before = len(self.space.changing_requests)
         with index or self.index() as opened:
+            habits = options.pop("habits", None)
             chosen = replace(UpsertOptions(apply=True, concurrency=4), **options)
-            found = list(upsert_entries(self.client, opened, desired, chosen, self.ledger))
+            found = list(
+                upsert_entries(self.client, opened, desired, chosen, self.ledger, habits=habits)
+            )
         self.written = self.space.changing_requests[before:]
         return {outcome.key: outcome for outcome in found}
 

@@ -49,15 +49,15 @@ def test_a_traceback_at_debug_shows_no_key_of_the_urls_in_it(
     assert SECRET not in told
 
 
-def test_an_unexpected_error_is_a_line_that_says_how_to_see_more(
+def test_a_storage_that_is_a_file_is_told_in_a_line(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (project.root / "file").write_text("", encoding="ascii")
     monkeypatch.setenv("SYNC_STORAGE_DIR", str(project.root / "file"))
     assert call(monkeypatch, "preview", project.key) == 3
     told = capsys.readouterr().err
-    assert "FileExistsError" in told
-    assert "--verbosity Debug" in told
+    assert f"{project.root / 'file'}: File exists" in told
+    assert "SYNC_STORAGE_DIR" in told
     assert "Traceback" not in told
 
 

@@ -1,4 +1,4 @@
-"""What a local space refuses since the service does, or may: docs/decisions/0021."""
+"""What a local space refuses since the service does, or may: decision 21 of docs/decisions."""
 
 from __future__ import annotations
 

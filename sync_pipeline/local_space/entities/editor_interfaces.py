@@ -112,8 +112,8 @@ def follow_activation(
 ) -> None:
     """Bring the editor interface along when its content type is activated; in its transaction.
 
-    New fields get a control, those of fields that are gone go, and the version rises. One that
-    nobody has written to is not stored: it follows from the content type.
+    New fields get a control, those of fields that are gone go, in the layout too, and the version
+    rises. One that nobody has written to is not stored: it follows from the content type.
 
     Args:
         scope: The environment.
@@ -125,22 +125,15 @@ def follow_activation(
     stored = _find(scope, type_id)
     if stored is None:
         return
-    fields, known = _field_ids(after), set() if before is None else set(_field_ids(before))
-    renames = {old: new for old, new in changes.items() if new is not None}
-    known = {renames.get(field_id, field_id) for field_id in known}
-    body = _renamed(stored.body, renames) if renames else stored.body
+    fields = _field_ids(after)
+    known = set() if before is None else set(_field_ids(before))
+    body = _followed(stored.body, changes) if changes else stored.body
     controls = body.get("controls")
     if isinstance(controls, list):
-        kept = [
-            control
-            for control in controls
-            if not isinstance(control, dict)
-            or control.get("fieldId") in fields
-            or control.get("fieldId") not in known
-        ]
-        named = {control.get("fieldId") for control in kept if isinstance(control, dict)}
-        added = [field_id for field_id in fields if field_id not in known | named]
-        body = {**body, "controls": [*kept, *({"fieldId": field_id} for field_id in added)]}
+        named: set[str | None] = {_field_of(control) for control in controls}
+        named |= {changes.get(field_id, field_id) for field_id in known}
+        added = [{"fieldId": field_id} for field_id in fields if field_id not in named]
+        body = {**body, "controls": [*controls, *added]}
     _write(
         scope,
         type_id,
@@ -148,16 +141,26 @@ def follow_activation(
     )
 
 
-def _renamed(value: Any, renames: Mapping[str, str]) -> Any:
-    """The value with every `fieldId` in it (controls, layout) following the renames."""
+def _field_of(item: Any) -> str:
+    """The field that a control, or an item of the layout, is about; "" for anything else."""
+    field_id = item.get("fieldId") if isinstance(item, dict) else None
+    return field_id if isinstance(field_id, str) else ""
+
+
+def _followed(value: Any, changes: Mapping[str, str | None]) -> Any:
+    """The value with every `fieldId` in it (controls, layout) renamed, or its holder gone."""
     if isinstance(value, list):
-        return [_renamed(item, renames) for item in value]
+        return [
+            _followed(item, changes)
+            for item in value
+            if changes.get(_field_of(item), "") is not None
+        ]
     if not isinstance(value, dict):
         return value
     return {
-        key: renames.get(item, item)
+        key: changes.get(item, item)
         if key == "fieldId" and isinstance(item, str)
-        else _renamed(item, renames)
+        else _followed(item, changes)
         for key, item in value.items()
     }
 

@@ -82,14 +82,28 @@ def test_a_control_that_somebody_took_away_does_not_come_back(api: Api) -> None:
 
 def test_the_control_of_a_removed_field_goes_with_it(api: Api) -> None:
     save(api, field("a"), field("b"))
-    api.call("PUT", PATH, {"controls": [SLUG, {"fieldId": "b"}]}, version=1)
+    layout = [{"groupId": "g", "items": [{"fieldId": "b"}, {"groupId": "h", "items": [
+        {"fieldId": "a"}, {"fieldId": "b"}]}]}]  # fmt: skip
+    body = {"controls": [SLUG, {"fieldId": "b"}, {"fieldId": 7}], "editorLayout": layout}
+    api.call("PUT", PATH, body, version=1)
     save(api, field("a"), field("b", omitted=True))
-    assert edited(api)[1] == [SLUG, {"fieldId": "b"}]
+    assert edited(api)[1] == body["controls"]
     save(api, field("a"))
-    assert edited(api)[1] == [SLUG]
+    assert edited(api)[1] == [SLUG, {"fieldId": 7}]
+    inner = {"groupId": "h", "items": [{"fieldId": "a"}]}
+    assert api.get(PATH).body["editorLayout"] == [{"groupId": "g", "items": [inner]}]
 
 
-@pytest.mark.parametrize("body", [{}, {"controls": None}, {"controls": [None, 1]}, {"sidebar": []}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"controls": None},
+        {"controls": [None, 1]},
+        {"sidebar": []},
+        {"controls": [{"fieldId": ["a"]}, {"fieldId": None}]},
+    ],
+)
 def test_an_odd_editor_interface_survives_activations(api: Api, body: dict[str, Any]) -> None:
     save(api, field("a"))
     assert api.call("PUT", PATH, body, version=1).status == 200

@@ -2,7 +2,7 @@
 
 The JavaScript ones are looked for in `node_modules` of this checkout, or in the directory that
 `CONTENTFUL_NODE_MODULES` names: `npm install contentful-management contentful-import
-contentful-export`. The Python one is `pip install contentful-management`, here or for the
+contentful-export contentful-migration`. The Python one is `pip install contentful-management`, here or for the
 interpreter that `CONTENTFUL_CLIENT_PYTHON` names.
 """
 
@@ -28,6 +28,7 @@ from sync_pipeline.local_space.transfer.importing import import_file
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 HERE = Path(__file__).parent
+ANNOTATION = {"sys": {"type": "Link", "linkType": "Annotation", "id": "Contentful:AggregateRoot"}}
 LINK = {"sys": {"type": "Link", "linkType": "ContentType", "id": "book"}}
 
 
@@ -37,12 +38,12 @@ def storage(tmp_path: Path) -> Iterator[Path]:
     stop_space(tmp_path / "storage")
 
 
-def node_modules() -> Path:
+def node_modules(*packages: str) -> Path:
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed")
     found = Path(os.environ.get("CONTENTFUL_NODE_MODULES", HERE.parents[1] / "node_modules"))
-    for package in ("contentful-management", "contentful-import", "contentful-export"):
+    for package in packages:
         if not (found / package).is_dir():
             pytest.skip(
                 f"{package} is not in {found}: npm install it, or set CONTENTFUL_NODE_MODULES"
@@ -59,7 +60,15 @@ def source_file(path: Path) -> Path:
     ]
     link = {"sys": {"type": "Link", "linkType": "Entry", "id": "b1"}}
     content: dict[str, Any] = {
-        "contentTypes": [{"sys": sys, "name": "Book", "displayField": "title", "fields": fields}],
+        "contentTypes": [
+            {
+                "sys": sys,
+                "name": "Book",
+                "displayField": "title",
+                "fields": fields,
+                "metadata": {"annotations": {"ContentType": [ANNOTATION]}},
+            }
+        ],
         "locales": [
             {"code": "en-US", "name": "English", "default": True},
             {"code": "de-DE", "name": "German", "fallbackCode": "en-US"},
@@ -77,6 +86,28 @@ def source_file(path: Path) -> Path:
             for n in range(30)
         ]
         + [{"sys": {"id": "draft", "contentType": LINK, "version": 1}, "fields": {}}],
+        "assets": [
+            {
+                "sys": {"id": "cover", "version": 3, "publishedVersion": 2},
+                "fields": {
+                    "title": {"en-US": "Cover"},
+                    "file": {
+                        code: {
+                            "fileName": "a.png",
+                            "contentType": "image/png",
+                            "url": f"//images.example/{code}.png",
+                        }
+                        for code in ("en-US", "de-DE")
+                    },
+                },
+            }
+        ],
+        "editorInterfaces": [
+            {
+                "sys": {"id": "default", "contentType": LINK},
+                "controls": [{"fieldId": "title", "widgetId": "slugEditor"}, {"fieldId": "next"}],
+            }
+        ],
     }
     plain = path.with_name("plain.json")
     plain.write_text(json.dumps(content), encoding="utf-8")
@@ -86,26 +117,32 @@ def source_file(path: Path) -> Path:
     return path
 
 
+def run_script(name: str, modules: Path, *arguments: str, errors: Path | None = None) -> Any:
+    """What a script beside this file prints after `RESULT`."""
+    done = subprocess.run(
+        ["node", str(HERE / name), *arguments],
+        env={**os.environ, "NODE_PATH": str(modules), "LOG_LEVEL": "error"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    noted = errors.read_text() if errors is not None and errors.exists() else ""
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:] + noted[-3000:]
+    line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT "))
+    return json.loads(line.removeprefix("RESULT "))
+
+
 def test_the_javascript_clients_work(storage: Path, tmp_path: Path) -> None:
-    modules = node_modules()
+    modules = node_modules("contentful-management", "contentful-import", "contentful-export")
     source = source_file(tmp_path / "source.json")
     with open_store(store_path(storage)) as store:
         create_environment(store, "local", "target")
     with running_space(storage) as url:
-        script = HERE / "official_clients.js"
-        done = subprocess.run(
-            ["node", str(script), url, str(source), str(tmp_path)],
-            env={**os.environ, "NODE_PATH": str(modules), "LOG_LEVEL": "error"},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=240,
-        )
-    errors = tmp_path / "errors.json"
-    noted = errors.read_text() if errors.exists() else ""
-    assert done.returncode == 0, done.stderr[-3000:] + noted[-3000:]
-    line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT "))
-    result = json.loads(line.removeprefix("RESULT "))
+        result = run_script(
+            "official_clients.js", modules, url, str(source), str(tmp_path),
+            errors=tmp_path / "errors.json",
+        )  # fmt: skip
     management = result["management"]
     assert management["user"] == "User"
     assert management["entry"] == [4, {"en-US": "uno", "de-DE": "eins"}]
@@ -135,9 +172,53 @@ def test_the_javascript_clients_work(storage: Path, tmp_path: Path) -> None:
     assert {item["sys"]["id"]: item["fields"] for item in target["entries"]} == {
         item["sys"]["id"]: item["fields"] for item in wanted["entries"]
     }
+    (cover,) = target["assets"]
+    assert "publishedVersion" in cover["sys"]
+    assert [file["url"] for file in cover["fields"]["file"].values()] == [
+        "//images.example/en-US.png",
+        "//images.example/de-DE.png",
+    ]
+    assert target["contentTypes"][0]["metadata"] == wanted["contentTypes"][0]["metadata"]
+    assert target["editorInterfaces"][0]["controls"] == wanted["editorInterfaces"][0]["controls"]
     assert [
         item["sys"]["id"] for item in target["entries"] if "publishedVersion" not in item["sys"]
     ] == ["draft"]
+
+
+def test_migrations_run_with_contentful_migration(storage: Path) -> None:
+    modules = node_modules("contentful-management", "contentful-migration")
+    with running_space(storage) as url:
+        result = run_script("official_migration.js", modules, url)
+    annotation = {
+        "sys": {"id": "Contentful:AggregateRoot", "type": "Link", "linkType": "Annotation"}
+    }
+    before, book = result["before"], result["type"]
+    assert before["metadata"]["annotations"] == {"ContentType": [annotation]}
+    assert [item["sys"]["id"] for item in before["metadata"]["taxonomy"]] == ["fiction"]
+    assert [item["id"] for item in book["fields"]] == ["length", "title", "state", "author", "isbn"]
+    assert book["metadata"] == {"taxonomy": []}
+    editor = result["editor"]
+    assert [item["fieldId"] for item in editor["controls"]] == ["title", "author", "isbn"]
+    assert editor["controls"][2]["settings"] == {"helpText": "thirteen digits"}
+    assert editor["sidebar"][-1]["widgetId"] == "widget"
+    layout = [[item["fieldId"] for item in group["items"]] for group in editor["editorLayout"]]
+    assert layout == [["length", "title", "state", "author", "isbn"], []]
+    assert result["tags"] == ["Classics"]
+    books = {entry["sys"]["id"]: entry for entry in result["books"]}
+    assert set(books) == {"one", "two", "three"}
+    for name, author in (("one", "ann"), ("two", "ben"), ("three", "ann")):
+        fields = books[name]["fields"]
+        link = {"sys": {"type": "Link", "linkType": "Entry", "id": author}}
+        assert fields == {
+            "title": {"en-US": name},
+            "length": {"en-US": 7},
+            "state": {"en-US": "new"},
+            "isbn": {"en-US": f"isbn-{name}"},
+            "author": {"en-US": link},
+        }
+        assert [tag["sys"]["id"] for tag in books[name]["metadata"]["tags"]] == ["classic"]
+    assert [entry["fields"]["name"]["en-US"] for entry in result["authors"]] == ["Ann", "Ben"]
+    assert all("publishedVersion" in entry["sys"] for entry in result["authors"])
 
 
 PYTHON = """

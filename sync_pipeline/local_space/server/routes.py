@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sync_pipeline.local_space.api_error import unknown_route
-from sync_pipeline.local_space.entities import spaces
+from sync_pipeline.local_space.entities import members, spaces
 from sync_pipeline.local_space.queries.paging import page
 from sync_pipeline.local_space.request import Answer, Request, no_content, ok, saved
 from sync_pipeline.local_space.server.environment_routes import answer_environment, answer_uploads
@@ -13,6 +13,24 @@ from sync_pipeline.local_space.server.organization_routes import answer_organiza
 from sync_pipeline.local_space.store.store import DEFAULT_ENVIRONMENT, Store
 
 Rest = Sequence[str]
+_MEMBERS: dict[str, members.Type] = {
+    "space_members": "SpaceMember",
+    "space_memberships": "SpaceMembership",
+}
+#: What a space of this kind never has any of.
+_EMPTY_COLLECTIONS = frozenset(
+    [
+        "api_keys",
+        "eligible_licenses",
+        "environment_aliases",
+        "preview_api_keys",
+        "roles",
+        "space_add_ons",
+        "team_space_memberships",
+        "teams",
+        "webhook_definitions",
+    ]
+)
 
 
 def answer(store: Store, request: Request) -> Answer:
@@ -62,7 +80,15 @@ def _spaces(store: Store, request: Request, rest: Rest) -> Answer:
             spaces.read_space(store, space_id)
             user = more[0] if more else None
             return ok(spaces.read_user(user) if user else spaces.list_users(request.parameters))
-        case ("GET", [space_id, "webhook_definitions" | "roles" | "api_keys"]):
+        case ("GET", [space_id, "space_members" | "space_memberships" as segment, *more]) if (
+            len(more) <= 1
+        ):
+            kind = _MEMBERS[segment]
+            if more:
+                return ok(members.read_member(store, space_id, kind, more[0]))
+            member = members.render_member(store, space_id, kind)
+            return ok(page([member], request.parameters))
+        case ("GET", [space_id, collection]) if collection in _EMPTY_COLLECTIONS:
             spaces.read_space(store, space_id)
             return ok(page([], request.parameters))
         case (_, [space_id, first, *more]):

@@ -157,8 +157,10 @@ def test_there_is_one_user_everywhere(api: Api) -> None:
         ("!/organizations/other/users", "NotFound"),
         ("!/spaces/no/users", "NotFound"),
         ("!/organizations/local-organization/teams", "UnknownRoute"),
-        ("!/spaces/local/team_space_memberships", "UnknownRoute"),
-        ("!/spaces/local/environment_aliases", "UnknownRoute"),
+        ("!/spaces/local/teams/t", "UnknownRoute"),
+        ("!/spaces/local/environment_aliases/master", "UnknownRoute"),
+        ("!/spaces/no/roles", "NotFound"),
+        ("!/spaces/no/space_members", "NotFound"),
         ("/releases", "UnknownRoute"),
         ("/entries/e/comments", "UnknownRoute"),
         ("/workflows", "UnknownRoute"),
@@ -170,6 +172,31 @@ def test_there_is_one_user_everywhere(api: Api) -> None:
 def test_what_a_local_space_lacks_answers_one_way(api: Api, path: str, error_id: str) -> None:
     reply: Reply = api.get(path)
     assert reply.error[:2] == (404, error_id)
+
+
+@pytest.mark.parametrize(
+    "collection",
+    ["api_keys", "eligible_licenses", "environment_aliases", "preview_api_keys", "roles",
+     "space_add_ons", "team_space_memberships", "teams", "webhook_definitions"],
+)  # fmt: skip
+def test_what_a_space_never_has_is_an_empty_collection(api: Api, collection: str) -> None:
+    body = api.get(f"!/spaces/local/{collection}", limit=5).body
+    assert (body["total"], body["limit"], body["items"]) == (0, 5, [])
+    assert api.call("POST", f"!/spaces/local/{collection}", {}).error[:2] == (404, "UnknownRoute")
+
+
+@pytest.mark.parametrize(
+    ("collection", "kind"),
+    [("space_members", "SpaceMember"), ("space_memberships", "SpaceMembership")],
+)
+def test_the_one_user_is_the_one_member(api: Api, collection: str, kind: str) -> None:
+    path = f"!/spaces/local/{collection}"
+    (member,) = api.get(path).body["items"]
+    assert (member["sys"]["type"], member["sys"]["id"]) == (kind, f"local-{USER}")
+    assert (member["admin"], member["sys"]["user"]["sys"]["id"]) == (True, USER)
+    for member_id in (USER, f"local-{USER}"):
+        assert api.get(f"{path}/{member_id}").body == member
+    assert api.get(f"{path}/nobody").body["details"]["type"] == kind
 
 
 def test_no_snapshots_are_kept(things: Api) -> None:

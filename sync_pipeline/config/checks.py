@@ -182,12 +182,16 @@ def _format(config: SyncConfig) -> Iterator[Finding]:
         message = f"is not used with resultsFormat {config.results_format}; remove it"
         yield ("csv",), message
     csv = config.csv
-    for name in ("delimiter", "quote_char"):
+    for name in ("delimiter", "escape_char"):
         value = getattr(csv, name)
-        if value is not None and len(value) != 1:
+        if value is not None and (len(value) != 1 or value in "\r\n"):
             yield ("csv", name), "must be one character, such as ';' (or `tab`)"
+    if len(csv.quote_char) > 1 or csv.quote_char in ("\r", "\n"):
+        yield ("csv", "quote_char"), "must be one character, or empty for none"
     if csv.delimiter is not None and csv.delimiter == csv.quote_char:
         yield ("csv", "delimiter"), "must not be the same as `quoteChar`"
+    if csv.escape_char is not None and csv.escape_char in (csv.quote_char, csv.delimiter):
+        yield ("csv", "escape_char"), "must not be the same as `quoteChar` or `delimiter`"
     yield from _encoding(("csv", "encoding"), csv.encoding)
     yield from _encoding(("results_encoding",), config.results_encoding)
     if is_csv and config.results_encoding is not None:

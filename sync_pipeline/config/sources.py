@@ -84,11 +84,20 @@ class CsvFormat(FrozenModel):
     """Such as `cp1252`. Else: byte order mark, UTF-8 where the bytes are, charset of the response,
     then cp1252 with a warning."""
     quote_char: str = '"'
-    """The character around cells that hold the delimiter or a line break."""
+    """The character around cells that hold the delimiter or a line break; empty for none."""
+    escape_char: str | None = None
+    """The character that takes its meaning from a quote or delimiter after it, such as `\\`."""
     has_header: bool = True
     """Whether the first line names the columns."""
     column_names: tuple[str, ...] | None = None
     """Names of the columns, in order; needed without a header line."""
+    skip_lines: int = Field(default=0, ge=0)
+    """Lines above the header line that are not read."""
+    skip_last_lines: int = Field(default=0, ge=0, le=1000)
+    """Records at the end that are not read, such as totals; blank lines are not counted."""
+    short_rows: Literal["fill", "fail"] | None = None
+    """Records with fewer cells than columns: blank at their end (`fill`), or an error. Else filled
+    with a warning that counts them, but for a last line without end."""
     file_name: str | None = None
     """Member of the zip to read; needed only if it holds several files."""
 

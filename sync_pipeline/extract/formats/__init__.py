@@ -102,6 +102,8 @@ def read_records(
             spool_dir=spool_dir,
             max_bytes=config.max_response_bytes,
         )
+    if memory is None:
+        answer.memory.tell_counts()
 
 
 def load_document(

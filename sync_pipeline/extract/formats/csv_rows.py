@@ -1,4 +1,4 @@
-"""CSV to rows of text: nothing is converted, padded, cut or guessed to be empty.
+"""CSV to rows of text: nothing is converted, cut or guessed to be empty.
 
 The standard library's reader, in its strict mode; why not pandas:
 docs/decisions/0006-csv-by-the-standard-library.md
@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from sync_pipeline.config.sources import CsvFormat
 from sync_pipeline.errors import ConfigError
 from sync_pipeline.extract.formats.answer import Answer
 from sync_pipeline.extract.formats.body import CHUNK, Body
+from sync_pipeline.extract.formats.csv_lines import skip_lines
 from sync_pipeline.extract.formats.text import open_text
 from sync_pipeline.model import Row
 
@@ -35,37 +36,52 @@ def read_csv(body: Body, answer: Answer, config: CsvFormat, skip: int = 0) -> It
     """Yield `{column: text}` for each record; an empty file or a lone header yields nothing.
 
     Raises:
-        SourceDataError: A record with too few or too many cells, a quote that is never closed, NUL
-            bytes, bytes that are not of the encoding; the text names the line.
+        SourceDataError: A record with too many cells, or a last one that may be cut off, a quote
+            that is never closed, NUL bytes, bytes that are not of the encoding; the text names the
+            line.
         ConfigError: The `csv` block cannot work.
     """
     # Interpreter-wide, and only ever raised: the default of 128 KiB refuses long descriptions.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL))
     text = open_text(body, answer)
-    options = _options(text, answer, config)
+    skipped, delimiter = skip_lines(text, answer, config.skip_lines)
+    options = _options(text, answer, config, delimiter)
     wrapper = io.TextIOWrapper(io.BufferedReader(text, CHUNK), "utf-8", newline="")
-    reader = csv.reader(_lines(wrapper, answer), **options)
-    with _broken_records(reader, answer):
+    lines = _Lines(wrapper, answer, skipped)
+    reader = csv.reader(lines, **options)
+    with _broken_records(lines, answer):
         names = _names(reader, answer, config)
     if names is None:
         _log.warning("%sthe CSV is empty, without even a header line", _prefix(answer))
         return
+    records: Iterator[list[str]] = reader
+    if config.skip_last_lines:
+        records = _without_last(reader, config.skip_last_lines)
     width = len(names)
     done = 0
-    ended = _broken_records(reader, answer)
+    ended = _broken_records(lines, answer)
     with ended:
-        for record in reader:
-            ended.line = reader.line_num
+        for record in records:
+            ended.line = lines.number
             if len(record) != width:
                 if not record:
                     continue  # a blank line
-                record = _fitted(record, width, answer, config, reader.line_num)  # noqa: PLW2901
+                record = _fitted(record, width, answer, config, lines)  # noqa: PLW2901
             done += 1
             if done > skip:
                 yield dict(zip(names, record))  # noqa: B905 - of one length, and this is hot
 
 
-def _options(text: Body, answer: Answer, config: CsvFormat) -> dict[str, Any]:
+def _without_last(records: Iterator[list[str]], count: int) -> Iterator[list[str]]:
+    """All but the last so many records, blank lines not counted."""
+    ahead: deque[list[str]] = deque()
+    for record in filter(None, records):
+        ahead.append(record)
+        if len(ahead) > count:
+            yield ahead.popleft()
+
+
+def _options(text: Body, answer: Answer, config: CsvFormat, said: str | None) -> dict[str, Any]:
     quote = config.quote_char
     if len(quote) > 1:
         raise ConfigError(
@@ -74,7 +90,9 @@ def _options(text: Body, answer: Answer, config: CsvFormat) -> dict[str, Any]:
         )  # fmt: skip
     options: dict[str, Any] = {"strict": True}
     options |= {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
-    delimiter = _SPELLED.get(config.delimiter or "", config.delimiter)
+    if config.escape_char:
+        options["escapechar"] = config.escape_char
+    delimiter = _SPELLED.get(config.delimiter or "", config.delimiter) or said
     if delimiter is None:
         delimiter = _find_delimiter(text, options)
         _log.info("%sdelimiter of the CSV: %r (found out)", _prefix(answer), delimiter)
@@ -112,26 +130,46 @@ def _find_delimiter(text: Body, options: dict[str, Any]) -> str:
     return best
 
 
-def _lines(text: io.TextIOWrapper, answer: Answer) -> Iterator[str]:
-    for number, line in enumerate(iter(lambda: text.readline(MAX_CELL), ""), start=1):
-        if "\0" in line:
-            raise answer.error(
-                f"line {number} has NUL bytes",
-                "The file is binary or in another encoding: set csv.encoding (utf-16?).",
-            )
-        if len(line) >= MAX_CELL:
-            raise answer.error(
-                f"line {number} is longer than {MAX_CELL:,} characters",
-                "Check csv.delimiter and that the file is CSV at all.",
-            )
-        yield line
+class _Lines:
+    """The lines of a text, counted.
+
+    Args:
+        text: Its line ends as they are.
+        answer: For texts of errors.
+        number: Lines above the first.
+    """
+
+    def __init__(self, text: io.TextIOWrapper, answer: Answer, number: int) -> None:
+        self._text = text
+        self._answer = answer
+        #: Of the last line, counted from 1.
+        self.number = number
+        #: Nothing follows the last line, not even the end of a line.
+        self.is_cut = False
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._text.readline(MAX_CELL):
+            self.number += 1
+            if "\0" in line:
+                raise self._answer.error(
+                    f"line {self.number} has NUL bytes",
+                    "The file is binary or in another encoding: set csv.encoding (utf-16?).",
+                )
+            if len(line) >= MAX_CELL:
+                raise self._answer.error(
+                    f"line {self.number} is longer than {MAX_CELL:,} characters",
+                    "Check csv.delimiter and that the file is CSV at all.",
+                )
+            self.is_cut = line[-1] not in "\r\n"
+            # Files that were joined have the byte order mark of each.
+            yield line.lstrip("\ufeff") if line[0] == "\ufeff" else line
 
 
 class _broken_records:  # noqa: N801 - reads as the function it would be
     """Gives errors of the reader as ours, naming the line in which the broken record begins."""
 
-    def __init__(self, reader: Any, answer: Answer) -> None:
-        self.line: int = reader.line_num
+    def __init__(self, lines: _Lines, answer: Answer) -> None:
+        self.line = lines.number
         self._answer = answer
 
     def __enter__(self) -> None:
@@ -184,15 +222,29 @@ def _unique(names: tuple[str, ...], answer: Answer) -> tuple[str, ...]:
 
 
 def _fitted(
-    record: list[str], width: int, answer: Answer, config: CsvFormat, line: int
+    record: list[str], width: int, answer: Answer, config: CsvFormat, lines: _Lines
 ) -> list[str]:
-    """A record with superfluous delimiters at its end without them; anything else is an error."""
+    """A record of the width of the others, where it differs by blank cells at its end only.
+
+    Outlook, Google Docs and others leave those out; some have delimiters too many.
+    """
     if len(record) > width and not any(record[width:]):
         return record[:width]
     hint = "Check csv.delimiter" if config.delimiter else "Declare csv.delimiter"
+    fix = f"{hint}, and that cells with delimiters are quoted."
+    if len(record) > width:
+        fix += " Lines above the header line are passed over with csv.skipLines."
+    elif len(record) == 1 and any(other in record[0] for other in _DELIMITERS):
+        pass  # the whole line, with other delimiters
+    elif config.short_rows == "fill" or (config.short_rows is None and not lines.is_cut):
+        if config.short_rows is None:
+            answer.memory.note_filled(f"line {lines.number}")
+        return record + [""] * (width - len(record))
+    elif config.short_rows is None:
+        fix = "The file may be cut off. If it is whole, set csv.shortRows: fill."
     raise answer.error(
-        f"the record that ends in line {line} has {len(record)} cells instead of {width}",
-        f"{hint}, and that cells with delimiters are quoted.",
+        f"the record that ends in line {lines.number} has {len(record)} cells instead of {width}",
+        fix,
     )
 
 

@@ -27,6 +27,8 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+#: The mark of UTF-8, read as cp1252 and saved as UTF-8.
+_GARBLED_MARK: Final = codecs.BOM_UTF8.decode("cp1252").encode()
 #: Marks in a row that are taken off: files that were joined, or saved twice, have two.
 _MOST_MARKS: Final = 8
 #: Text encodings of Python that no server means.
@@ -95,6 +97,9 @@ def take_marks(body: Body) -> str | None:
             taken += 1
         if taken:
             return encoding
+    if body.peek_bytes(len(_GARBLED_MARK)) == _GARBLED_MARK:
+        body.read(len(_GARBLED_MARK))
+        return UTF8
     return None
 
 

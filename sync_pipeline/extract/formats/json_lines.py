@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from typing import BinaryIO, Final, cast
@@ -42,6 +43,8 @@ def _rows(lines: BinaryIO, answer: Answer, path: str | None) -> Iterator[Row]:
             raise answer.error(
                 f"line {number} is longer than {MAX_LINE:,} bytes", f"{_ONE_DOCUMENT}."
             )
+        # Files that were joined have the byte order mark of each.
+        line = line.removeprefix(BOM_UTF8)  # noqa: PLW2901
         if not line.strip():
             continue
         try:

@@ -219,7 +219,8 @@ class SourceHttp:
         self.requests += 1
 
     def close(self) -> None:
-        """Close the connections. Idempotent."""
+        """Close the connections, and tell what was counted in the answers. Idempotent."""
+        self._texts.tell_counts()
         self._sessions.close()
         self._authenticator.close()
 

@@ -167,7 +167,10 @@ class TargetModel:
             ContentType(
                 id=content_type["id"],
                 name=content_type["name"],
-                fields=tuple(Field(**field) for field in content_type["fields"]),
+                fields=tuple(
+                    Field(**{**field, "validations": tuple(field.get("validations", ()))})
+                    for field in content_type["fields"]
+                ),
                 display_field=content_type["display_field"],
             ),
             tuple(Locale(**locale) for locale in value["locales"]),

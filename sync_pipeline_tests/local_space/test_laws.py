@@ -240,6 +240,8 @@ NAMES = st.sampled_from(
     ["sys", "id", "fields", "name", "code", "entities", "items", "entity", "action", "op", "path",
      "value", "type", "linkType", "version", "validations", "localized", "f", "en-US", "metadata",
      "tags", "add", "remove", "*", "visibility", "defaultValue", "displayField", "file", "upload",
+     "prefLabel", "broader", "concepts", "topConcepts", "controls", "fieldId", "newId", "taxonomy",
+     "annotations", "ContentTypeField", "uploadFrom", "details", "description", "from",
      "regexp", "pattern", "unique", "size", "in", "nodes", "required", "optional", "fallbackCode"]
 )  # fmt: skip
 WORDS = st.sampled_from(
@@ -258,7 +260,8 @@ PATHS = st.sampled_from(
      "/content_types/thing/editor_interface", "/locales", "/tags/t", "/bulk_actions/publish",
      "/bulk_actions/validate", "/bulk_actions/unpublish", "/bulk_actions",
      "!/spaces", "!/spaces/local", "!/spaces/local/environments/x", "!/spaces/local/environments",
-     "/uploads", "!/spaces/local/uploads", "/public/entries", "/entries/e/snapshots"]
+     "!/organizations/local-organization/taxonomy/concepts/c",
+     "!/organizations/local-organization/taxonomy/concept-schemes/s", "/uploads", "!/spaces/local/uploads", "/public/entries", "/entries/e/snapshots"]
 )  # fmt: skip
 REQUESTS = st.tuples(
     st.sampled_from(["PUT", "POST", "PATCH", "DELETE"]), PATHS, BODIES,

@@ -62,7 +62,8 @@ def _processed(scope: Scope, asset_id: str, locale: str, file: dict[str, Any]) -
     if isinstance(file.get("upload"), str):
         address = file.pop("upload")
         file["url"] = f"//{address.partition('://')[2] or address.lstrip('/')}"
-        details = {**details_of_unseen(file.get("contentType")), **details}
+        if "size" not in details:
+            details = details_of_unseen(file.get("contentType"))
     else:
         upload_id = str(file.pop("uploadFrom").get("sys", {}).get("id", ""))
         seen = find_details(scope.store, scope.space_id, scope.environment_id, upload_id)

@@ -59,7 +59,8 @@ def _size(document: Any, operation: dict[str, Any]) -> int:
     source = operation.get("from")
     if not isinstance(source, str):
         return 0
-    return len(json_text(jsonpointer.resolve_pointer(document, source)))
+    value = jsonpointer.resolve_pointer(document, source)
+    return 0 if isinstance(value, jsonpointer.EndOfList) else len(json_text(value))
 
 
 def _refused(index: int, operation: Any, reason: str) -> ApiError:

@@ -6,6 +6,7 @@ https://www.contentful.com/developers/docs/references/content-management-api/tax
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -73,7 +74,15 @@ def _read(store: Store, resource_type: Type, resource_id: str) -> _Row:
     return row
 
 
-def _render(row: _Row, schemes: list[_Row]) -> dict[str, Any]:
+def _render_all(store: Store, rows: list[_Row]) -> list[dict[str, Any]]:
+    schemes: dict[str, list[dict[str, Any]]] = {}
+    for scheme in _rows(store, "TaxonomyConceptScheme"):
+        for concept_id in _targets(scheme, "concepts"):
+            schemes.setdefault(concept_id, []).append(link(scheme.type, scheme.id))
+    return [_render(row, schemes.get(row.id, [])) for row in rows]
+
+
+def _render(row: _Row, schemes: list[dict[str, Any]]) -> dict[str, Any]:
     user = link("User", USER_ID)
     answer = {
         "sys": {
@@ -91,21 +100,13 @@ def _render(row: _Row, schemes: list[_Row]) -> dict[str, Any]:
     if row.type == "TaxonomyConceptScheme":
         answer["totalConcepts"] = len(answer["concepts"])
     else:
-        answer["conceptSchemes"] = [
-            link("TaxonomyConceptScheme", scheme.id)
-            for scheme in schemes
-            if row.id in _targets(scheme, "concepts")
-        ]
+        answer["conceptSchemes"] = schemes
     return answer
 
 
-def _render_all(store: Store, rows: list[_Row]) -> list[dict[str, Any]]:
-    schemes = list(_rows(store, "TaxonomyConceptScheme"))
-    return [_render(row, schemes) for row in rows]
-
-
-def _targets(row: _Row, key: str) -> set[str]:
-    return {item["sys"]["id"] for item in row.content[key]}
+def _targets(row: _Row, key: str) -> list[str]:
+    """Ids of the concepts that it links to, each once."""
+    return list(dict.fromkeys(item["sys"]["id"] for item in row.content[key]))
 
 
 def read_taxonomy(store: Store, resource_type: Type, resource_id: str) -> dict[str, Any]:
@@ -138,22 +139,21 @@ def list_relatives(
     """A page of the `ancestors` or `descendants` of a concept, nearest first."""
     _read(store, "TaxonomyConcept", concept_id)
     concepts = {row.id: row for row in _rows(store, "TaxonomyConcept")}
-    broader = {row.id: _targets(row, "broader") for row in concepts.values()}
-    found: list[str] = []
-    pending = [concept_id]
+    near: dict[str, list[str]] = {concept: [] for concept in concepts}
+    for row in concepts.values():
+        for broader in _targets(row, "broader"):
+            if direction == "ancestors":
+                near[row.id].append(broader)
+            elif broader in near:
+                near[broader].append(row.id)
+    found = {concept_id: None}
+    pending = deque([concept_id])
     while pending:
-        near = [
-            other
-            for other in concepts
-            if other != concept_id
-            and other not in found
-            and any(
-                other in broader[current] if direction == "ancestors" else current in broader[other]
-                for current in pending
-            )
-        ]
-        found += near
-        pending = near
+        for other in near[pending.popleft()]:
+            if other in concepts and other not in found:
+                found[other] = None
+                pending.append(other)
+    del found[concept_id]
     items = _render_all(store, [concepts[found_id] for found_id in found])
     at = f"{_PATH}/concepts/{concept_id}/{direction}"
     return page(items, parameters, at=at, is_cursor=True)

@@ -162,14 +162,17 @@ class LocalSpaceApp:
         token = token.strip(" \t")
         # Headers were read as latin-1; a token in UTF-8 has its bytes again.
         sent = token.encode("latin-1" if header else "utf-8", errors="replace")
-        if not token or (
-            self.token is not None and not secrets.compare_digest(sent, self.token.encode())
-        ):
+        if not token or not self._is_token(sent):
             raise ApiError(
                 401,
                 "AccessTokenInvalid",
                 "The access token you sent could not be found or is invalid.",
             )
+
+    def _is_token(self, sent: bytes) -> bool:
+        if self.token is None:
+            return True
+        return secrets.compare_digest(sent, self.token.encode("utf-8", "surrogateescape"))
 
     def _health(self) -> Answer:
         body = {"storageId": self.store.storage_id, "pid": os.getpid()}

@@ -220,10 +220,15 @@ def test_an_upload_belongs_to_its_space_or_environment(api: Api) -> None:
 
 
 def test_details_that_are_sent_along_are_kept(api: Api) -> None:
-    details = {"size": 2048, "image": {"width": 10, "height": 10}}
-    create(api, {"en-US": {**ADDRESS, "details": details}})
-    process(api, "en-US", 1)
-    assert file_of(api)["details"] == details
+    seen = {"size": 2048, "image": {"width": 10, "height": 10}}
+    unseen = {"size": 1, "image": {"width": 1, "height": 1}}
+    odd = {"width": 9}
+    for number, (sent, kept) in enumerate(
+        [(seen, seen), ({"size": 2048}, {"size": 2048}), (odd, unseen), ([1], unseen)]
+    ):
+        create(api, {"en-US": {**ADDRESS, "details": sent}}, f"a{number}")
+        process(api, "en-US", 1, f"a{number}")
+        assert file_of(api, asset_id=f"a{number}")["details"] == kept
 
 
 RULES: list[tuple[dict[str, Any], bool]] = [

@@ -76,7 +76,8 @@ def test_a_patch_that_nests_too_deep_is_refused(things: Api) -> None:
     "operation",
     [{"op": "append", "path": "/fields/name/en-US", "value": "x"}, {"op": "Copy"}, {"op": None},
      {}, {"op": "copy", "path": "/fields/x"}, {"op": "copy", "from": 1, "path": "/fields/x"},
-     {"op": "copy", "from": "/no", "path": "/fields/x"}, "add", None, 7],
+     {"op": "copy", "from": "/no", "path": "/fields/x"},
+     {"op": "copy", "from": "/metadata/tags/-", "path": "/fields/x"}, "add", None, 7],
 )  # fmt: skip
 def test_an_operation_that_is_none_is_refused(things: Api, operation: Any) -> None:
     things.put_entry("e", {"name": "a"})

@@ -296,6 +296,11 @@ def test_a_token_beyond_ascii_is_compared(open_space: Callable[..., Api], token:
     assert api.get("/entries", access_token="ä").status == 401
 
 
+def test_a_token_that_no_text_can_be_matches_nothing(open_space: Callable[..., Api]) -> None:
+    api = open_space(token="\udcff")
+    assert api.get("/entries").status == 401
+
+
 def test_any_text_is_a_token_where_none_was_chosen(api: Api) -> None:
     api.token = "\u00e9"
     assert api.get("/entries").status == 200

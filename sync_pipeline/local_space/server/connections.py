@@ -16,6 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 _HEAD_TIMEOUT_S = 10.0
 #: From then on to the end of its body: an upload of 50 MB over a slow line.
 _BODY_TIMEOUT_S = 120.0
+#: Between two parts of a body.
+_BODY_PAUSE_S = 10.0
 #: Bytes of a request line and its headers; a URI may have 7,600 characters.
 _MAX_HEAD_BYTES = 64 * 1024
 #: Requests on their way at once. The oldest makes room for a new one: it is the one that stalls.
@@ -38,6 +40,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _has_head = False
+    _body_ends_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
@@ -53,7 +56,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Take a part of a request; the first of a further one starts its time."""
         if self._deadline is None and (self.cycle is None or self.cycle.response_complete):
             self._wait(_HEAD_TIMEOUT_S)
-        if not self._has_head:
+        if self._has_head:
+            self._wait(min(_BODY_PAUSE_S, self._body_ends_at - self.loop.time()))
+        else:
             self._head_bytes += len(data)
         super().data_received(data)
         if not self._has_head and self._head_bytes > _MAX_HEAD_BYTES:
@@ -62,7 +67,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Give the body its own time."""
         self._has_head = True
-        self._wait(_BODY_TIMEOUT_S)
+        self._body_ends_at = self.loop.time() + _BODY_TIMEOUT_S
+        self._wait(_BODY_PAUSE_S)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

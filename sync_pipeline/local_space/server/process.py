@@ -26,6 +26,8 @@ from sync_pipeline.local_space.store.store import Store, open_store
 
 #: How often bulk actions, idleness and the registration are looked after.
 _TICK_S = 0.2
+#: For requests that are on their way when the server ends; answering takes none of it.
+_SHUTDOWN_S = 3
 
 
 def build_app(
@@ -117,6 +119,7 @@ def run_server(
             access_log=False,
             lifespan="off",
             timeout_keep_alive=75,
+            timeout_graceful_shutdown=_SHUTDOWN_S,
         )
         url = f"http://{_host_in_url(host)}:{listener.getsockname()[1]}"
         registration = Registration.of_this_process(url, store.storage_id, idle_exit_s)

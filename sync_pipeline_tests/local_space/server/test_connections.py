@@ -30,12 +30,15 @@ class Loop:
     """Timers that run when a test says so; requests that are never answered."""
 
     def __init__(self) -> None:
-        self.time = 0.0
+        self.now = 0.0
         self.timers: list[tuple[float, Callable[[], None], list[bool]]] = []
+
+    def time(self) -> float:
+        return self.now
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Any:
         cancelled: list[bool] = []
-        self.timers.append((self.time + delay, callback, cancelled))
+        self.timers.append((self.now + delay, callback, cancelled))
 
         class Handle:
             def cancel(self) -> None:
@@ -48,9 +51,9 @@ class Loop:
         return Task()
 
     def wait(self, seconds: float) -> None:
-        self.time += seconds
-        due = [timer for timer in self.timers if timer[0] <= self.time]
-        self.timers = [timer for timer in self.timers if timer[0] > self.time]
+        self.now += seconds
+        due = [timer for timer in self.timers if timer[0] <= self.now]
+        self.timers = [timer for timer in self.timers if timer[0] > self.now]
         for _, callback, cancelled in due:
             if not cancelled:
                 callback()
@@ -125,14 +128,23 @@ def test_a_head_that_does_not_arrive_ends_the_connection(
     assert not transport.is_open, "each part does not begin the time anew"
 
 
-def test_a_body_has_a_longer_time(connect: Connect, loop: Loop) -> None:
+def test_a_body_has_a_longer_time_as_long_as_it_goes_on(connect: Connect, loop: Loop) -> None:
     protocol, transport = connect()
-    protocol.data_received(HEAD)
-    for _ in range(9):
-        loop.wait(13.0)
+    protocol.data_received(HEAD.replace(b"10", b"99"))
+    for _ in range(13):
+        loop.wait(9.0)
         protocol.data_received(b"x")
     assert transport.is_open
-    loop.wait(13.0)
+    loop.wait(4.0)
+    assert not transport.is_open, "120 seconds in all"
+
+
+def test_a_body_that_stops_ends_the_connection(connect: Connect, loop: Loop) -> None:
+    protocol, transport = connect()
+    protocol.data_received(HEAD + b"x")
+    loop.wait(9.9)
+    assert transport.is_open
+    loop.wait(0.2)
     assert not transport.is_open
 
 
@@ -226,6 +238,7 @@ def test_a_server_answers_beside_hundreds_of_half_open_requests(storage: Path) -
             connection.settimeout(20)
             with suppress(ConnectionResetError):
                 assert connection.recv(10) == b""
+        assert stop_space(storage), "which does not wait for them, either"
         for connection in stalled:
             connection.close()
 

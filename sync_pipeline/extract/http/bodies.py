@@ -14,7 +14,7 @@ import urllib3
 from sync_pipeline.errors import SourceDataError
 from sync_pipeline.extract.formats import TextMemory
 from sync_pipeline.extract.http.cache import forget_answer
-from sync_pipeline.extract.http.content_encoding import NotUndoneError, Unpacked
+from sync_pipeline.extract.http.content_encoding import NotUndoneError, Unpacked, is_length_known
 from sync_pipeline.extract.http.failures import describe_failure
 from sync_pipeline.extract.http.retrying import TransientFailure
 
@@ -56,6 +56,11 @@ class Answer:
     def content_type(self) -> str | None:
         """The Content-Type header."""
         return self.headers.get("Content-Type")
+
+    @property
+    def is_length_known(self) -> bool:
+        """Whether a body that is cut off is told from a whole one: by its length or its chunks."""
+        return is_length_known(self.headers)
 
     @property
     def is_empty(self) -> bool:

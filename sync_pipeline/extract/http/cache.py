@@ -41,7 +41,7 @@ from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.sources import ApiKeyAuth, OAuth2Auth
 from sync_pipeline.deadline import BoundedAdapter
 from sync_pipeline.errors import SourceDataError, SourceError
-from sync_pipeline.extract.http.content_encoding import LIE_HEADER, Unpacked
+from sync_pipeline.extract.http.content_encoding import LIE_HEADER, Unpacked, is_length_known
 from sync_pipeline.model import utc_now
 from sync_pipeline.private_files import make_private_folder
 
@@ -241,6 +241,9 @@ class CachingAdapter(BoundedAdapter):
                 received = self._receive(response, file, secrets)
                 if received.lie:
                     headers[LIE_HEADER] = response.headers[LIE_HEADER] = received.lie
+                served = self._served_headers(response.headers)
+                if is_length_known(response.headers):
+                    headers["Content-Length"] = served["Content-Length"] = str(file.tell())
                 if received.has_secret or leaks:
                     self._warn_of_secret()
                 else:
@@ -248,7 +251,7 @@ class CachingAdapter(BoundedAdapter):
                     kept = True
                     self._write_record(key, response, headers, received.digest)
                 file.seek(0)
-                return self._respond(request, file, self._served_headers(response.headers))
+                return self._respond(request, file, served)
         except OSError as err:
             if isinstance(err, requests.RequestException):
                 raise  # the transfer broke: the caller's to retry

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, Protocol
 
 import requests
@@ -112,6 +112,11 @@ def encodings_of(header: str) -> list[str]:
     """The encodings that a header declares, without those that change nothing or do not exist."""
     names = [name.strip().lower() for name in header.split(",")]
     return [name for name in names if name in _KNOWN]
+
+
+def is_length_known(headers: Mapping[str, str]) -> bool:
+    """Whether a body that is cut off is told from a whole one: by its length or its chunks."""
+    return "Content-Length" in headers or "Transfer-Encoding" in headers
 
 
 def _is_supported(name: str) -> bool:

@@ -48,6 +48,7 @@ MEMORY_BYTES = 8 * 1024 * 1024
 #: Records in a page that is cut from a larger response.
 CHUNK_RECORDS = 1000
 _COPY_BYTES = 256 * 1024
+_NOTHING = Found(is_there=False, miss="the answer is empty")
 #: `items 0-24/66`; PostgREST leaves the unit out.
 _CONTENT_RANGE = re.compile(
     r"(?:\S+ )?(?P<first>[0-9]{1,18})-(?P<last>[0-9]{1,18})/(?P<total>[0-9]{1,18})"
@@ -80,7 +81,12 @@ class LargeBody:
 
 
 def read_body(
-    answer: Answer, config: SyncConfig, plan: Pagination, *, is_later: bool = False
+    answer: Answer,
+    config: SyncConfig,
+    plan: Pagination,
+    *,
+    is_later: bool = False,
+    expects_more: bool = False,
 ) -> SmallBody | LargeBody:
     """Read a response of a paged source.
 
@@ -89,13 +95,13 @@ def read_body(
         config: How to read it.
         plan: The source's style of paging.
         is_later: Records came before it, so that their path is right.
+        expects_more: It was declared that records follow: to say nothing is not to deny that.
 
     Raises:
         SourceDataError: It is not what the config declares, or says that the source failed.
     """
     if answer.is_empty:
-        nothing = Found(is_there=False, miss="the answer is empty")
-        return SmallBody([], read_declared(answer, plan, lambda _path: nothing))
+        return SmallBody([], read_declared(answer, plan, lambda _path: _NOTHING))
     # Unpacked from here on: sizes and digests are those of the text.
     stream = open_unpacked(
         cast("BinaryIO", answer.stream),
@@ -107,6 +113,10 @@ def read_body(
     if config.results_format == "json":
         head = stream.read(MEMORY_BYTES)
         rest = stream.read(_COPY_BYTES)
+        if not head.strip() and not rest and not expects_more and answer.is_length_known:
+            declared = read_declared(answer, plan, lambda _path: _NOTHING)
+            if is_later or 0 in (declared.total, declared.total_pages):
+                return SmallBody([], declared)
         if not rest:
             return _read_small(head, answer, config, plan, is_later=is_later)
         head += rest

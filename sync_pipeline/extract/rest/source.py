@@ -25,6 +25,7 @@ from sync_pipeline.extract.rest.enumeration import Leaf, leaves_from
 from sync_pipeline.extract.rest.paging.declared import Declared
 from sync_pipeline.extract.rest.paging.ending import (
     advance,
+    declares_more,
     may_be_repeat,
     request_page,
     start,
@@ -204,7 +205,13 @@ class RestSource:
 
     def _fetch(self, request: HttpRequest, home: str, state: PagingState) -> SmallBody | LargeBody:
         def read(answer: Answer) -> SmallBody | LargeBody:
-            return read_body(answer, self._config, self._plan, is_later=state.records > 0)
+            return read_body(
+                answer,
+                self._config,
+                self._plan,
+                is_later=state.records > 0,
+                expects_more=state.said_more or declares_more(state),
+            )
 
         try:
             return self._http.fetch(request, read, home=home)

@@ -4,14 +4,16 @@
 
 import gzip
 import json
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync_pipeline.errors import SourceDataError, SourceError
-from sync_pipeline_tests.extract.api import Catalogue, Reply, numbered, serve
+from sync_pipeline_tests.extract.api import Catalogue, Reply, Request, numbered, serve
 from sync_pipeline_tests.extract.sources import config_of, fetch_all, pagination_of
+from sync_pipeline_tests.test_deadline import Ticks, read_head, server
 
 PAGED = [None, "offset"]
 HTML = Reply(b"<!doctype html><title>Log in s3cret</title>", headers={"Content-Type": "text/html"})
@@ -158,6 +160,61 @@ def test_gzip_is_unpacked(style, how):
     block = pagination_of(style) if style else None
     with serve(lambda _r: Reply(body, headers=headers)) as api:
         assert fetch_all(config_of(api.url, pagination=block)) == numbered(3)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b" \r\n", b"\n", gzip.compress(b"", mtime=0), b"\t"],
+    ids=["", "blank", "line", "gzip", "tab"],
+)
+@pytest.mark.parametrize("is_cached", [False, True], ids=["", "cached"])
+@pytest.mark.parametrize("style", ["offset", "page"])
+def test_a_later_page_without_a_byte_is_the_end(tmp_path, style, is_cached, body):
+    catalogue = Catalogue(numbered(20), style)
+    packed = {"Content-Encoding": "gzip"} if body[:1] == b"\x1f" else {}
+
+    def route(request):
+        reply = catalogue(request)
+        return reply if reply.body["items"] else Reply(body, headers=packed)
+
+    with serve(route) as api:
+        config = config_of(api.url, pagination=pagination_of(style))
+        for _ in range(2):
+            cache_dir = tmp_path if is_cached else None
+            assert fetch_all(config, cache_dir=cache_dir) == numbered(20)
+    assert len(api.requests) == (3 if is_cached else 6)
+
+
+@pytest.mark.parametrize(
+    ("style", "declared"), [("offset", "total"), ("page", "totalPages"), ("offset", "hasMore")]
+)
+def test_a_page_without_a_byte_before_the_declared_end_is_an_error(style, declared):
+    catalogue = Catalogue(numbered(20), style, declares=(declared,))
+
+    def route(request):
+        first = request.query[style if style == "page" else "offset"] == "0"
+        return catalogue(request) if first else Reply(b"")
+
+    with serve(route) as api:
+        block = pagination_of(style, (declared,))
+        with pytest.raises(SourceDataError):
+            fetch_all(config_of(api.url, pagination=block))
+
+
+def test_a_page_without_a_byte_may_be_cut_off_where_its_length_is_not_known():
+    catalogue = Catalogue(numbered(20))
+
+    def speaks(conn, _tick):
+        line = read_head(conn).decode().split(" ")[1]
+        query = {k: v[0] for k, v in parse_qs(urlsplit(line).query).items()}
+        reply = catalogue(Request("GET", "/", query, {}, b"", line))
+        body = reply.data() if reply.body["items"] else b""
+        conn.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body)
+
+    with server(speaks, Ticks()) as host:
+        config = config_of(f"http://{host}/", pagination=pagination_of("offset"))
+        with pytest.raises(SourceDataError, match="the answer is empty"):
+            fetch_all(config)
 
 
 def test_a_bad_page_later_on_names_that_page():

@@ -110,7 +110,7 @@ def _after_counted(
             f"Declare pagination.totalPath, totalPagesPath or hasMorePath"
         )
     is_sure = state.total is not None and state.total_pages is not None
-    if facts.has_more is None and _declares_total(state) and not _declares_more(state):
+    if facts.has_more is None and _declares_total(state) and not declares_more(state):
         if is_short or is_sure:
             return _end(plan, state, facts)
         # The page is full: a total that is too low looks just the same. One request tells.
@@ -144,7 +144,7 @@ def _after_token(
     style: PagingStyle, plan: Pagination, state: PagingState, facts: PageFacts
 ) -> Step:
     token = facts.token or None
-    is_complete = _declares_total(state) and not _declares_more(state)
+    is_complete = _declares_total(state) and not declares_more(state)
     if token is None and facts.has_more is None and state.said_more and facts.received:
         if not is_complete:
             raise SourceDataError(
@@ -156,16 +156,16 @@ def _after_token(
         return _end(plan, state, facts)
     if facts.has_more is False or token is None:
         return _end(plan, state, facts)
-    declares_more = facts.has_more is True or _declares_more(state)
+    is_more_declared = facts.has_more is True or declares_more(state)
     if state.token_guard.has_seen(digest_token(token)):
-        if facts.received == 0 and not declares_more:
+        if facts.received == 0 and not is_more_declared:
             return _end(plan, state, facts)
         raise SourceDataError(
             f"page {state.pages} names a next page ({style.noun(plan)}) that was already read: "
             f"paging would never end. Check {style.to_check}"
         )
     if state.empty_pages >= MAX_EMPTY_PAGES:
-        if declares_more:
+        if is_more_declared:
             raise SourceDataError(
                 f"{state.empty_pages} empty pages in a row, although the source says that more "
                 f"records follow. Check resultsJsonPath and {style.to_check}"
@@ -286,7 +286,8 @@ def _declares_total(state: PagingState) -> bool:
     return state.total is not None or state.total_pages is not None
 
 
-def _declares_more(state: PagingState) -> bool:
+def declares_more(state: PagingState) -> bool:
+    """Whether a declared total, of records or pages, is still to be reached."""
     return (state.total is not None and state.records < state.total) or (
         state.total_pages is not None and state.pages < state.total_pages
     )

@@ -16,7 +16,8 @@
     ├── RecordError                 one record or entry; becomes a dead letter, never stops a run
     ├── SpoolError                  disk full, damaged or missing spool file
     ├── MemoryBoundError            SYNC_MAX_MEMORY_MB would be passed
-    └── BusyError                   another run of this sync is going
+    ├── BusyError                   another run of this sync is going
+    └── LeaseLostError              another may be at work on what this run was at work on
 """
 
 from __future__ import annotations
@@ -146,3 +147,9 @@ class MemoryBoundError(SyncPipelineError):
 
 class BusyError(SyncPipelineError):
     """Another run of the same sync is going; wait for it or end it."""
+
+
+class LeaseLostError(SyncPipelineError):
+    """This run was taken for dead, or ended from outside: it must not write anything more, neither
+    to the space nor to what other runs go on with.
+    """

@@ -48,6 +48,14 @@ def create_private(path: Path) -> Path:
     return path
 
 
+def unfinished_name(path: Path) -> Path:
+    """Where the next content of a file is written, before it takes its place.
+
+    Nobody else's: two containers that share a folder may well have the same process id.
+    """
+    return path.with_name(f"{path.name}.{os.urandom(8).hex()}.tmp")
+
+
 def is_own_folder(path: Path) -> bool:
     """Whether this is a real folder of this user that nobody else can write into."""
     if not hasattr(os, "getuid"):  # Windows keeps temporary files per user

@@ -29,6 +29,7 @@ from sync_pipeline.batches.layout import (
 )
 from sync_pipeline.batches.manifest import Manifest, write_manifest
 from sync_pipeline.batches.seen import COMMIT_RECORDS, SeenKeys, hash_key
+from sync_pipeline.errors import SpoolError
 from sync_pipeline.model import BatchRef, Page, Row
 from sync_pipeline.private_files import create_private, make_private_folder, open_private
 
@@ -80,8 +81,7 @@ class Extraction:
         self._key_of = key_of
         self._entry_id_of = entry_id_of
         self._file: BinaryIO | None = None
-        row = database.execute("SELECT value FROM state").fetchone()
-        self.progress = Progress(**json.loads(row[0])) if row else Progress()
+        self.progress = _read_state(database)
         self._cut_to_checkpoint()
         self._seen = SeenKeys(spool.seen)
         self._restore_seen()
@@ -120,13 +120,11 @@ class Extraction:
         """
         ensure_disk_space(self._spool.root)
         with disk_errors(self._spool.root):
+            self._begin()
             try:
-                self._database.execute("BEGIN IMMEDIATE")
                 progress = self._append(page, batch_size)
                 self._sync_file()
-                self._database.execute(
-                    "INSERT OR REPLACE INTO state VALUES (1, ?)", (json.dumps(_as_dict(progress)),)
-                )
+                self._write_state(progress)
                 self._database.execute("COMMIT")
             except BaseException:
                 if self._database.in_transaction:
@@ -136,6 +134,23 @@ class Extraction:
                 raise
             self.progress = progress
             self._seen.commit(progress.records)
+
+    def _begin(self) -> None:
+        """Begin a page, unless another process has gone on with this extraction meanwhile.
+
+        What is known here is old then, and cutting off what is not known would destroy its pages.
+        """
+        self._database.execute("BEGIN IMMEDIATE")
+        if _read_state(self._database) != _as_kept(self.progress):
+            self._database.execute("ROLLBACK")
+            raise SpoolError(
+                f"{self._spool.root}: another process has gone on with this extraction. Was this "
+                "one paused? It ends here, and what the other one has fetched stays."
+            )
+
+    def _write_state(self, progress: Progress) -> None:
+        text = json.dumps(_as_dict(progress))
+        self._database.execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (text,))
 
     def _append(self, page: Page, batch_size: int | None) -> Progress:
         progress = self.progress
@@ -213,9 +228,7 @@ class Extraction:
         progress = self.progress
         self.progress = Progress(**{**_as_dict(progress), "exhausted": True})
         with disk_errors(self._spool.root):
-            self._database.execute(
-                "INSERT OR REPLACE INTO state VALUES (1, ?)", (json.dumps(_as_dict(self.progress)),)
-            )
+            self._write_state(self.progress)
 
     def finish(self, run: RunFacts, *, whole: bool) -> Manifest:
         """Close the extraction: write the routed records beside their batches, then the manifest.
@@ -351,10 +364,10 @@ def open_extraction(
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
             database.executescript(_SCHEMA)
+            extraction = Extraction(spool, database, key_of, entry_id_of)
         except BaseException:
             database.close()
             raise
-    extraction = Extraction(spool, database, key_of, entry_id_of)
     try:
         yield extraction
     finally:
@@ -367,10 +380,9 @@ def read_progress(spool: Spool) -> Progress:
         return Progress()
     with closing(sqlite3.connect(f"file:{spool.database}?mode=ro", uri=True)) as database:
         try:
-            row = database.execute("SELECT value FROM state").fetchone()
+            return _read_state(database)
         except sqlite3.OperationalError:  # killed before the first table was made
-            row = None
-    return Progress(**json.loads(row[0])) if row else Progress()
+            return Progress()
 
 
 def digest_file(path: os.PathLike[str]) -> tuple[str, int]:
@@ -381,6 +393,16 @@ def digest_file(path: os.PathLike[str]) -> tuple[str, int]:
             digest.update(piece)
             lines += piece.count(b"\n")
     return digest.hexdigest(), lines
+
+
+def _read_state(database: sqlite3.Connection) -> Progress:
+    row = database.execute("SELECT value FROM state").fetchone()
+    return Progress(**json.loads(row[0])) if row else Progress()
+
+
+def _as_kept(progress: Progress) -> Progress:
+    """As it is read back: a checkpoint may hold what JSON has another name for."""
+    return Progress(**json.loads(json.dumps(_as_dict(progress))))
 
 
 def _as_dict(progress: Progress) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from sync_pipeline.errors import SpoolError
-from sync_pipeline.private_files import open_private
+from sync_pipeline.private_files import open_private, unfinished_name
 
 #: The one batch of a regular run.
 WHOLE = "all"
@@ -132,7 +132,7 @@ def list_folders(storage_dir: Path, sync_key: str | None = None) -> list[Spool]:
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a small JSON file so that it is there whole or not at all, also after a power cut."""
     with disk_errors(path):
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        temporary = unfinished_name(path)
         with open_private(temporary, "w", encoding="ascii") as file:
             json.dump(value, file, sort_keys=True)
             file.flush()
@@ -180,6 +180,8 @@ def disk_errors(path: Path) -> Iterator[None]:
         else:
             is_full = "full" in str(error)
             reason = str(error)
+            if "locked" in reason:
+                reason += "; another process holds it, and may be paused: let it go on or end it"
         if is_full:
             raise SpoolError(
                 f"The disk is full at {path}. Make room (`sync-pipeline clean`), then resume the "

@@ -16,7 +16,7 @@ from sync_pipeline.batches.extraction import digest_file
 from sync_pipeline.batches.layout import Spool, disk_errors
 from sync_pipeline.errors import SpoolError
 from sync_pipeline.model import BatchRef, Conflict, DeadLetter, DesiredEntry, SpooledRecord
-from sync_pipeline.private_files import open_private
+from sync_pipeline.private_files import open_private, unfinished_name
 
 _PIECE_BYTES = 1 << 16
 
@@ -59,7 +59,7 @@ def write_lines(path: Path, values: Iterable[dict[str, Any]]) -> int:
     """Write JSON lines so that the file is there whole or not at all; returns their number."""
     count = 0
     with disk_errors(path):
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        temporary = unfinished_name(path)
         with open_private(temporary, "w", encoding="ascii") as file:
             for value in values:
                 file.write(json.dumps(value, separators=(",", ":")) + "\n")

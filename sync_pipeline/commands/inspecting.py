@@ -19,6 +19,7 @@ from sync_pipeline.batches.housekeeping import clean_spools
 from sync_pipeline.batches.layout import list_folders, list_spools
 from sync_pipeline.batches.reading import read_dead_letters
 from sync_pipeline.batches.results import FailedBatch
+from sync_pipeline.commands import at_work
 from sync_pipeline.commands.display import print_problem
 from sync_pipeline.commands.running import (
     COULD_NOT_RUN,
@@ -45,7 +46,9 @@ LETTERS_SHOWN = 20
 
 
 def list_failed(key: str | None, *, as_json: bool, csv_path: Path | None = None) -> int:
-    """Failed batches and their dead letters; exit code 1 where there are any.
+    """Failed batches and their dead letters; exit code 1 where there are any, or may be.
+
+    A run that was killed, or may have been, is told of on stderr: its batches may be in no list.
 
     Args:
         key: Only this sync.
@@ -55,11 +58,16 @@ def list_failed(key: str | None, *, as_json: bool, csv_path: Path | None = None)
     from sync_pipeline.orchestration import failed_batches, launching  # noqa: PLC0415
 
     environment = prepare()
-    spooled = sorted({spool.sync_key for spool in list_spools(environment.storage_dir)})
-    keys = [_known_key(environment, key, spooled)] if key else spooled
+    spooled = {spool.sync_key for spool in list_spools(environment.storage_dir)}
+    known = sorted(spooled | at_work.leased_keys(environment))
+    keys = [_known_key(environment, key, known)] if key else known
+    is_well = True
     found: list[tuple[str, FailedBatch, list[DeadLetter]]] = []
     with launching.open_instance() as instance:
         for sync_key in keys:
+            runs = at_work.look(environment, instance, sync_key)
+            at_work.tell(runs)
+            is_well = is_well and runs.is_well
             for batch in failed_batches.reconcile_failed_batches(
                 instance, environment.storage_dir, sync_key
             ):
@@ -71,7 +79,7 @@ def list_failed(key: str | None, *, as_json: bool, csv_path: Path | None = None)
         print(json.dumps([_failed_value(*item) for item in found]))
     else:
         _print_failed(found)
-    return SOME_FAILED if found else DONE
+    return DONE if is_well and not found else SOME_FAILED
 
 
 def _known_key(environment: Environment, key: str, spooled: Collection[str]) -> str:

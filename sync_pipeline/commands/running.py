@@ -11,6 +11,7 @@ from typing import Any
 from sync_pipeline.batches.extraction import read_progress
 from sync_pipeline.batches.layout import Spool, spool_of
 from sync_pipeline.batches.manifest import read_manifest
+from sync_pipeline.commands import at_work
 from sync_pipeline.commands.display import print_problem, print_summary, progress_display
 from sync_pipeline.config.environment import Environment, find_project_dir, read_environment
 from sync_pipeline.config.model import SyncConfig
@@ -91,6 +92,8 @@ def backfill(key: str, partition_keys: Sequence[str], *, as_json: bool, debug: b
     level = logging.DEBUG if debug else logging.INFO
     code = DONE
     with launching.open_instance() as instance:
+        runs = at_work.wait_for_verdicts(environment, instance, config.key)
+        at_work.tell(runs)
         waiting = failed_batches.reconcile_failed_batches(
             instance, environment.storage_dir, config.key
         )

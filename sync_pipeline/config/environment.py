@@ -22,10 +22,15 @@ from sync_pipeline.model import RESOURCE_ID
 #: Variables with these prefixes are seen by templates as `config.NAME`.
 TEMPLATE_PREFIXES = ("SYNC_", "Cute__")
 #: These configure us and are not for templates.
-OWN_VARIABLES = frozenset({"SYNC_CONFIGS_DIR", "SYNC_STORAGE_DIR", "SYNC_MAX_MEMORY_MB"})
+OWN_VARIABLES = frozenset(
+    {"SYNC_CONFIGS_DIR", "SYNC_STORAGE_DIR", "SYNC_MAX_MEMORY_MB", "SYNC_LEASE_SECONDS"}
+)
 
 DEFAULT_RATE_LIMIT = 7.0
 DEFAULT_MAX_SECONDS = 120.0
+DEFAULT_LEASE_S = 30.0
+#: Less, and a machine that is busy for a moment would lose its runs.
+SHORTEST_LEASE_S = 3.0
 WORKSPACE_FILE = "workspace.yaml"
 
 
@@ -49,6 +54,8 @@ class Environment:
     storage_dir: Path
     #: Bound on the memory of a run in megabytes, None: no bound.
     max_memory_mb: int | None
+    #: Seconds without a sign of life after which a run counts as dead.
+    lease_s: float
     #: What templates see as `config.NAME`. May hold secrets, so it is not shown.
     template_variables: dict[str, str] = field(repr=False)
     #: Folder that holds `workspace.yaml`.
@@ -87,6 +94,7 @@ def read_environment(
         configs_dir=_directory(environ, "SYNC_CONFIGS_DIR", project, project / "configs"),
         storage_dir=_directory(environ, "SYNC_STORAGE_DIR", project, _storage(environ, project)),
         max_memory_mb=_max_memory(environ),
+        lease_s=_lease(environ),
         template_variables={
             name: value for name, value in environ.items() if is_template_variable(name)
         },
@@ -203,6 +211,23 @@ def _max_memory(environ: Mapping[str, str]) -> int | None:
             "unset it for no bound"
         )
     return int(value)
+
+
+def _lease(environ: Mapping[str, str]) -> float:
+    value = _stated(environ, "SYNC_LEASE_SECONDS")
+    if value is None:
+        return DEFAULT_LEASE_S
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds >= SHORTEST_LEASE_S):
+        raise EnvironmentVariableError(
+            f"SYNC_LEASE_SECONDS={value!r} must be a number of seconds, {SHORTEST_LEASE_S:g} or "
+            f"more, such as {DEFAULT_LEASE_S:g}: a run that gives no sign of life for so long is "
+            "taken for dead"
+        )
+    return seconds
 
 
 def _directory(environ: Mapping[str, str], name: str, project: Path, default: Path) -> Path:

@@ -88,6 +88,8 @@ class SpaceClient:
         sleep: Waits that many seconds.
         jitter: A number in [0, 1), so that clients which failed together don't return together.
         log: Gets one DEBUG line a request, without query values, bodies or headers.
+        may_write: Called before every request that may change the space; raises where that is not
+            for us to do any more.
 
     Raises:
         EnvironmentVariableError: The base URL is none.
@@ -101,12 +103,14 @@ class SpaceClient:
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
         log: LoggerLike = _LOG,
+        may_write: Callable[[], None] = lambda: None,
     ) -> None:
         check_base_url(settings.cma_url)
         self.settings = settings
         self.log = log
         self.sleep = sleep
         self._jitter = jitter
+        self._may_write = may_write
         self._limiter = limiter or open_rate_limit(
             settings.cma_url,
             settings.space_id,
@@ -255,6 +259,8 @@ class SpaceClient:
             all_headers["Content-Type"] = PATCH_JSON if method == "PATCH" else MANAGEMENT_JSON
         with self._lock:
             self._requests += 1
+        if method != "GET":  # last: what is on its way when this process is paused goes on with it
+            self._may_write()
         return self._sessions.exchange(
             Outgoing(
                 method,

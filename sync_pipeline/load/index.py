@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ from sync_pipeline.load.target_index import (
     write_strategy,
 )
 from sync_pipeline.model import TargetModel
-from sync_pipeline.private_files import create_private, make_private_folder
+from sync_pipeline.private_files import create_private, make_private_folder, unfinished_name
 
 __all__ = ["DuplicateKey", "IndexSummary", "TargetIndex", "build_index", "open_index"]
 
@@ -103,7 +102,7 @@ def build_index(
     field_ids = {key_field, *(field_id for field_id, _ in mapped_fields)} - {ENTRY_ID}
     before = client.requests
     make_private_folder(path.parent)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = unfinished_name(path)
     try:
         with contextlib.closing(_open_new(temporary)) as connection:
             create_schema(connection, target, key_field, field_ids)

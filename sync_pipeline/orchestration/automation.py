@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -21,13 +21,14 @@ from sync_pipeline.config.run_options import stated_options
 from sync_pipeline.errors import ConfigError, SyncPipelineError
 from sync_pipeline.extract.rest.change_probe import probe_change
 from sync_pipeline.model import utc_now
-from sync_pipeline.orchestration.claims import live_claims, report_killed_runs
+from sync_pipeline.orchestration.claims import (
+    LOOKED_AT,
+    claims_at_work,
+    is_young,
+    report_killed_runs,
+)
 from sync_pipeline.redaction import Redactor, secrets_of
 
-#: A launched run claims its sync within seconds; images that are pulled first take minutes.
-START_PATIENCE = timedelta(minutes=15)
-#: Unfinished runs without a claim that are looked at.
-_LOOKED_AT = 20
 #: A run that Dagster has not ended.
 UNFINISHED = (
     dg.DagsterRunStatus.QUEUED,
@@ -134,27 +135,28 @@ def reason_to_wait(
     """Why no second run of the sync may start now; "" where one may.
 
     A run that began long ago and claimed nothing was killed before its first step; it would stand
-    in the way for ever. Should it be only slow, its first step finds the sync taken.
+    in the way for ever. Should it be only slow, its first step finds the sync taken. One that is
+    silent does not, either: the first step of the next run waits until it is known to be dead. A
+    tick that is skipped may be that of a day.
     """
     now = now or utc_now()
     storage_dir = read_environment(os.environ).storage_dir
     report_killed_runs(instance, storage_dir, config.key)
-    claim = next(iter(live_claims(instance, storage_dir, config.key)), None)
-    if claim is not None:
-        return f"run {claim.run_id} of {config.key} is still going"
+    silent: set[str] = set()
+    for one in claims_at_work(instance, storage_dir, config.key):
+        if one.state == "going":
+            return f"run {one.claim.run_id} of {config.key} is still going"
+        silent.add(one.claim.run_id)
     waiting = instance.get_run_records(
-        dg.RunsFilter(job_name=f"sync_{config.key}", statuses=list(UNFINISHED)), limit=_LOOKED_AT
+        dg.RunsFilter(job_name=f"sync_{config.key}", statuses=list(UNFINISHED)), limit=LOOKED_AT
     )
     for record in waiting:
         run = record.dagster_run
-        is_young = now - _aware(record.update_timestamp) < START_PATIENCE
-        if is_young or run.status == dg.DagsterRunStatus.QUEUED:
+        if run.run_id in silent:
+            continue
+        if is_young(record, now) or run.status == dg.DagsterRunStatus.QUEUED:
             return f"run {run.run_id} of {config.key} is not finished"
     return ""
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 def _watch(stated: Sensor) -> str:

@@ -18,7 +18,7 @@ from sync_pipeline.batches.results import (
     partition_key,
     read_batch_progress,
 )
-from sync_pipeline.errors import SpoolError
+from sync_pipeline.errors import LeaseLostError, SpoolError
 from sync_pipeline.memory import rss_mb
 from sync_pipeline.orchestration.failed_batches import partitions_name
 from sync_pipeline.orchestration.steps import LOCATION, Step, refuse_if_stopped
@@ -35,6 +35,8 @@ def failed_partition(context: dg.OpExecutionContext, step: Step, batch: str) -> 
     try:
         refuse_if_stopped(step)
         yield
+    except LeaseLostError:
+        raise  # what became of the batch is for others to say by now
     except Exception as error:
         if batch == FETCH:
             _settle_older_fetches(context, step)

@@ -50,7 +50,7 @@ def build_definitions(environment: Environment) -> dg.Definitions:
     left_out = [f"left out, as it is broken: {error}" for error in broken]
     for text in left_out:
         _log.error("%s", text)
-    sensors.append(build_run_report_sensor(left_out))
+    sensors.append(build_run_report_sensor(left_out, tuple(sound)))
     return dg.Definitions(assets=_assets(sound), jobs=jobs, schedules=schedules, sensors=sensors)
 
 

@@ -11,6 +11,7 @@ from sync_pipeline.batches.housekeeping import clean_spools
 from sync_pipeline.batches.layout import Spool
 from sync_pipeline.batches.manifest import Manifest, read_manifest
 from sync_pipeline.batches.results import read_results, unfinished_batches, waiting_batches
+from sync_pipeline.errors import LeaseLostError
 from sync_pipeline.model import BatchRef
 from sync_pipeline.orchestration.batch_steps import (
     failed_partition,
@@ -48,6 +49,7 @@ def finish_run(
     planned = planned_batches(context.run, extraction)
     wait_for_batches(context, step, planned)
     trouble = _write_what_is_left(context, step, planned)
+    setting.guard()
     if step.is_whole:
         summary = summarize(setting)
         for settled in settle_older_batches(setting):
@@ -70,6 +72,7 @@ def finish_run(
         context.instance, setting.storage_dir, setting.config.key, ending_run=context.run_id
     )
     _clean_up(context.instance, setting)
+    step.keeper.finish()
     if trouble is not None:
         raise failure_of(trouble, step, step.redactor, metadata)
     if summary.failed_batches:
@@ -108,6 +111,8 @@ def _write_what_is_left(
         _publish_put_off(context, step)
         if step.is_whole:
             publish_left_drafts(step.setting)
+    except LeaseLostError:
+        raise
     except Exception as error:  # noqa: BLE001 - raised again when the rest is done
         return error
     return None

@@ -12,9 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from sync_pipeline.errors import EnvironmentVariableError, SyncPipelineError, UsageError
+from sync_pipeline.errors import (
+    BusyError,
+    EnvironmentVariableError,
+    SyncPipelineError,
+    UsageError,
+)
 from sync_pipeline.orchestration.failed_batches import find_failed_batch
 from sync_pipeline.orchestration.private_dagster import (
     LoadableTargetOrigin,
@@ -27,6 +32,8 @@ from sync_pipeline.orchestration.private_dagster import (
 from sync_pipeline.orchestration.steps import EXIT_CODE, LOCATION, RESUME_TAG, spool_id_of
 
 MODULE = "sync_pipeline.definitions"
+#: Making Dagster's databases takes a second or two.
+OPENING_TIMEOUT_S = 120.0
 #: Exit code after Ctrl-C, as shells have it.
 INTERRUPTED = 130
 
@@ -85,8 +92,15 @@ def open_instance() -> Iterator[dg.DagsterInstance]:
     """The instance of DAGSTER_HOME."""
     # Dagster makes its databases when a home is opened for the first time, and two commands that do
     # so at once fail: "table alembic_version already exists".
-    with FileLock(Path(os.environ["DAGSTER_HOME"]) / ".opening.lock"):
-        opened = dg.DagsterInstance.get()
+    path = Path(os.environ["DAGSTER_HOME"]) / ".opening.lock"
+    try:
+        with FileLock(path, timeout=OPENING_TIMEOUT_S):
+            opened = dg.DagsterInstance.get()
+    except Timeout:
+        raise BusyError(
+            f"Another process has held {path} for {OPENING_TIMEOUT_S:.0f} s, which takes a second: "
+            "it is paused or hangs. Let it go on or end it (`fuser` names it)."
+        ) from None
     with opened as instance:
         yield instance
 

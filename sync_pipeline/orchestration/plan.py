@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 import dagster as dg
 from dagster import DagsterEventType
 
-from sync_pipeline.errors import SyncPipelineError
 from sync_pipeline.model import BatchRef
 from sync_pipeline.orchestration.steps import Step
 
@@ -47,7 +46,7 @@ def wait_for_batches(
     Asked of Dagster, for a step whose process was killed tells nobody else.
 
     Raises:
-        SyncPipelineError: Dagster has ended the run: its own process was killed, say.
+        LeaseLostError: The run has been ended from outside: its own process was killed, say.
     """
     if step.setting.options.executor == "in_process" or step.replay is not None:
         return
@@ -56,12 +55,7 @@ def wait_for_batches(
         steps.read(context.instance)
         if all(steps.has_ended(ref.key) for ref in batches):
             return
-        run = context.instance.get_run_by_id(context.run_id)
-        if run is None or run.is_finished:
-            raise SyncPipelineError(
-                "This run has been ended from outside while steps of it were still going; "
-                f"`sync-pipeline resume {context.run_id}` goes on with it."
-            )
+        step.setting.guard()  # the run's own process may have been killed
         sleep(LOOK_S)
 
 

@@ -7,7 +7,7 @@ import os
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,16 @@ from sync_pipeline.batches.results import FETCH
 from sync_pipeline.config.environment import Environment, read_environment
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.run_options import OPTIONS, RunOptions
-from sync_pipeline.errors import AccessError, SyncPipelineError, UsageError
-from sync_pipeline.orchestration.claims import build_claim, claim_sync
+from sync_pipeline.errors import AccessError, LeaseLostError, SyncPipelineError, UsageError
+from sync_pipeline.orchestration.claims import (
+    build_claim,
+    claim_sync,
+    lease_store,
+    release_sync,
+)
 from sync_pipeline.orchestration.console import LINE_OF_OURS
 from sync_pipeline.orchestration.failed_batches import find_failed_batch
+from sync_pipeline.orchestration.leases.keeping import Keeper, keep
 from sync_pipeline.redaction import Redactor, secrets_of
 from sync_pipeline.stages.setting import Setting, Shared, check_target
 
@@ -56,6 +62,8 @@ class Step:
     #: Batch to replay (or `fetch`), in a backfill.
     replay: str | None
     redactor: Redactor
+    #: Keeps the lease of the run.
+    keeper: Keeper
 
     @property
     def is_whole(self) -> bool:
@@ -91,18 +99,10 @@ def open_step(context: dg.OpExecutionContext) -> Iterator[Step]:
     try:
         environment = resource.read_environment()
         redactor = Redactor(secrets_of(config, environment))
-        step = _build_step(context, resource, environment, redactor)
-        is_backfill = step.replay is not None
-        claim = build_claim(
-            context.run_id,
-            step.setting.spool.spool_id,
-            is_backfill=is_backfill,
-            batch=step.replay or "",
-            # Backfills run in one process, whatever the run that failed did.
-            is_child=step.setting.options.executor == "multiprocess" and not is_backfill,
-        )
-        claim_sync(context.instance, environment.storage_dir, config.key, claim)
-        yield step
+        setting, replay = _build_setting(context, resource, environment, redactor)
+        with _keep_claim(context, setting, replay) as keeper:
+            step = Step(replace(setting, guard=keeper.check), replay, redactor, keeper)
+            yield step
     except dg.Failure:
         raise
     except Exception as error:
@@ -110,6 +110,45 @@ def open_step(context: dg.OpExecutionContext) -> Iterator[Step]:
         if shown is error:
             raise
         raise shown from None
+
+
+@contextmanager
+def _keep_claim(
+    context: dg.OpExecutionContext, setting: Setting, replay: str | None
+) -> Iterator[Keeper]:
+    """Claim the sync for the run, and keep the claim as long as the step goes.
+
+    Raises:
+        BusyError: Another run of the sync is going.
+        LeaseLostError: This run was taken for dead, or ended in Dagster.
+    """
+    instance, storage_dir, key = context.instance, setting.storage_dir, setting.config.key
+    is_backfill = replay is not None
+    claim = build_claim(
+        context.run_id,
+        setting.spool.spool_id,
+        is_backfill=is_backfill,
+        batch=replay or "",
+        # Backfills run in one process, whatever the run that failed did.
+        is_child=setting.options.executor == "multiprocess" and not is_backfill,
+        lease_s=setting.environment.lease_s,
+    )
+    claim_sync(
+        instance,
+        storage_dir,
+        key,
+        claim,
+        tell=lambda text: setting.log.warning("%s: %s", key, text),
+    )
+    run = instance.get_run_by_id(context.run_id)
+    if run is not None and run.is_finished:
+        release_sync(storage_dir, key, context.run_id)
+        raise LeaseLostError(
+            "This run has been ended from outside (it was taken for dead, or somebody ended it); "
+            f"no step of it goes on. `sync-pipeline resume {context.run_id}` does what is not done."
+        )
+    with keep(lease_store(storage_dir), key, claim, setting.log) as keeper:
+        yield keeper
 
 
 def failure_of(
@@ -154,12 +193,13 @@ def failure(
     )
 
 
-def _build_step(
+def _build_setting(
     context: dg.OpExecutionContext,
     resource: SyncResource,
     environment: Environment,
     redactor: Redactor,
-) -> Step:
+) -> tuple[Setting, str | None]:
+    """What the step works on; and the batch to replay (or `fetch`), in a backfill."""
     config = resource.config
     asked = RunOptions.model_validate((context.op_config or {}).get("options", {}))
     spool, replay = find_spool(context.instance, environment.storage_dir, config.key, context.run)
@@ -170,7 +210,7 @@ def _build_step(
     setting = Setting(
         config, options, environment, spool, context.run_id, log, shared=resource.shared
     )
-    return Step(setting, replay, redactor)
+    return setting, replay
 
 
 def _merge_options(asked: RunOptions, facts: RunFacts | None, *, is_replay: bool) -> RunOptions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from sync_pipeline.batches.results import FailedBatch
 from sync_pipeline.config.environment import read_environment
 from sync_pipeline.model import utc_now
 from sync_pipeline.orchestration.automation import UNFINISHED
-from sync_pipeline.orchestration.claims import live_claims
+from sync_pipeline.orchestration.claims import lease_store, live_claims
 from sync_pipeline.orchestration.failed_batches import reconcile_failed_batches
 
 #: Waits before the 1st, 2nd, ... automatic backfill of a batch; then it is left to a person.
@@ -154,7 +154,9 @@ def _first_seen(batch: FailedBatch, now: datetime) -> dict[str, Any]:
     return {"tries": 0, "last": batch.failed_at or now.isoformat()}
 
 
-def build_run_report_sensor(left_out: Sequence[str] = ()) -> dg.SensorDefinition:
+def build_run_report_sensor(
+    left_out: Sequence[str] = (), sync_keys: Collection[str] = ()
+) -> dg.SensorDefinition:
     """Ends killed runs in Dagster's eyes and shows their batches as failed, without being asked.
 
     Alerts go out through what Dagster users already have: run-failure sensors see these runs, for
@@ -162,11 +164,13 @@ def build_run_report_sensor(left_out: Sequence[str] = ()) -> dg.SensorDefinition
 
     Args:
         left_out: Why config files have no job: the UI has no other place that would say it.
+        sync_keys: Of those that have one; others may have runs and failed batches, too.
     """
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         storage_dir = read_environment(os.environ).storage_dir
-        keys = {spool.sync_key for spool in list_spools(storage_dir)}
+        spooled = {spool.sync_key for spool in list_spools(storage_dir)}
+        keys = {*sync_keys, *spooled, *lease_store(storage_dir).sync_keys()}
         counts = {
             key: len(reconcile_failed_batches(context.instance, storage_dir, key))
             for key in sorted(keys)

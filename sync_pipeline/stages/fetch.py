@@ -25,7 +25,13 @@ from sync_pipeline.batches.sizing import (
     shrink_batch_size,
 )
 from sync_pipeline.config.run_options import RunOptions
-from sync_pipeline.errors import MemoryBoundError, SpoolError, SyncPipelineError, UsageError
+from sync_pipeline.errors import (
+    LeaseLostError,
+    MemoryBoundError,
+    SpoolError,
+    SyncPipelineError,
+    UsageError,
+)
 from sync_pipeline.extract import open_source
 from sync_pipeline.memory import memory_bound_mb, rss_mb
 from sync_pipeline.model import Counts, Page, Source, TargetModel
@@ -80,6 +86,8 @@ def fetch(setting: Setting, on_page: Callable[[Progress], None] = lambda _: None
             target = fetch_target(client, setting.config)
             mapping = compile_run_mapping(setting, target)
             manifest = _fetch(setting, facts, target, mapping, on_page)
+        except LeaseLostError:
+            raise  # whoever goes on with the extraction says how it ended
         except SyncPipelineError as error:
             _record_failure(setting, error)
             raise
@@ -197,9 +205,11 @@ def _spool_pages(
         size = _BatchSizing(setting, options)
         if not extraction.progress.exhausted:
             for page in source.fetch_pages(extraction.progress.checkpoint):
+                setting.guard()
                 extraction.add_page(page, size.next(extraction, page))
                 on_page(extraction.progress)
                 _log_page(setting, extraction.progress, first_record, started)
+            setting.guard()
             if not extraction.progress.exhausted:
                 extraction.mark_exhausted()
         whole = options.mode == "regular" or (

@@ -60,6 +60,9 @@ class Setting:
     log: logging.Logger
     clock: Callable[[], datetime] = utc_now
     shared: Shared = field(default_factory=Shared, compare=False)
+    #: To be called before every write, to the space or to what other runs go on with. Raises
+    #: LeaseLostError where this run is no longer the one at work.
+    guard: Callable[[], None] = lambda: None
 
     @property
     def facts(self) -> RunFacts:
@@ -108,7 +111,7 @@ def open_client(setting: Setting) -> Iterator[SpaceClient]:
                 rate_limit=0,
                 concurrency=setting.options.concurrency,
             )
-            with SpaceClient(settings, log=setting.log) as client:
+            with SpaceClient(settings, log=setting.log, may_write=setting.guard) as client:
                 yield client
         return
     token, space_id = require_contentful(environment)
@@ -121,7 +124,7 @@ def open_client(setting: Setting) -> Iterator[SpaceClient]:
         max_seconds=environment.max_seconds,
         concurrency=setting.options.concurrency,
     )
-    with SpaceClient(settings, log=setting.log) as client:
+    with SpaceClient(settings, log=setting.log, may_write=setting.guard) as client:
         yield client
 
 

@@ -59,6 +59,7 @@ def settle_older_batches(setting: Setting) -> list[str]:
     if manifest is None or not manifest.run.options.apply:
         return []
     settled: list[str] = []
+    setting.guard()
     with open_sync_ledger(setting) as ledger:
         newer = _Newer(setting, manifest, ledger)
         for older, facts in _older_spools(setting, manifest.run):

@@ -67,6 +67,7 @@ def transform(setting: Setting, batch: BatchRef) -> Transformed:
             else:
                 tally.filtered += 1
                 tally.blank += result.is_blank
+        setting.guard()  # another run may be at work on the batch, with another config
 
     write_lines(setting.spool.desired(batch.key), desired())
     write_lines(setting.spool.mapping_failures(batch.key), (asdict(item) for item in dead))

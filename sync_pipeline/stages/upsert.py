@@ -22,7 +22,7 @@ from sync_pipeline.batches.reading import (
 )
 from sync_pipeline.batches.results import BatchResult, read_result, write_result
 from sync_pipeline.batches.seen import are_fetched
-from sync_pipeline.errors import SyncPipelineError
+from sync_pipeline.errors import LeaseLostError, SyncPipelineError
 from sync_pipeline.load.client import SpaceClient
 from sync_pipeline.load.index import open_index
 from sync_pipeline.load.outcome import Intent, Outcome
@@ -105,6 +105,8 @@ def upsert(
                     _write(setting, client, index_ref, tally, are_others_written=are_others_written)
             finally:
                 tally.requests += client.requests
+    except LeaseLostError:
+        raise  # whoever goes on with the batch says how it ended
     except SyncPipelineError as error:
         tally.stop(error)
         tally.finish(started)
@@ -136,6 +138,7 @@ def _write(
         with open_private(spool.outcomes(batch), "a", encoding="ascii") as done:
 
             def note(intents: Sequence[Intent]) -> None:
+                setting.guard()
                 done.writelines(json.dumps(asdict(intent)) + "\n" for intent in intents)
                 done.flush()  # what the system has survives a kill of this process
 
@@ -269,6 +272,7 @@ class _Tally:
     def finish(self, started: float) -> Upserted:
         """Record dead letters, then the result, for it says that the rest is there."""
         setting, spool = self._setting, self._setting.spool
+        setting.guard()
         counts, overall = self._counts(self._now), self._counts(self._overall)
         if self._previous is not None:
             overall = overall.with_(requests=overall.requests + self._previous.counts.requests)

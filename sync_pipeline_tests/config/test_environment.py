@@ -35,7 +35,8 @@ def test_blank_variables_count_as_not_set() -> None:
     names = [
         "CONTENTFUL_MANAGEMENT_TOKEN", "CONTENTFUL_SPACE_ID", "CONTENTFUL_ENVIRONMENT_ID",
         "CONTENTFUL_CMA_URL", "CONTENTFUL_UPLOAD_URL", "CONTENTFUL_RATE_LIMIT",
-        "CONTENTFUL_MAX_SECONDS", "SYNC_CONFIGS_DIR", "SYNC_STORAGE_DIR", "SYNC_MAX_MEMORY_MB", "DAGSTER_HOME",
+        "CONTENTFUL_MAX_SECONDS", "SYNC_CONFIGS_DIR", "SYNC_STORAGE_DIR", "SYNC_MAX_MEMORY_MB",
+        "SYNC_LEASE_SECONDS", "DAGSTER_HOME",
     ]  # fmt: skip
     assert read(**dict.fromkeys(names, " ")) == read()
 
@@ -52,6 +53,7 @@ def test_every_variable_is_read() -> None:
         SYNC_CONFIGS_DIR="/etc/syncs",
         SYNC_STORAGE_DIR="var/spool",
         SYNC_MAX_MEMORY_MB="500",
+        SYNC_LEASE_SECONDS="90",
     )
     assert environment.management_token is not None
     assert environment.management_token.get_secret_value() == "CFPAT-abc"
@@ -64,6 +66,7 @@ def test_every_variable_is_read() -> None:
     assert environment.configs_dir == Path("/etc/syncs")
     assert environment.storage_dir == PROJECT / "var/spool"
     assert environment.max_memory_mb == 500
+    assert environment.lease_s == 90
 
 
 def test_storage_is_in_the_home_of_dagster_where_there_is_one() -> None:
@@ -83,6 +86,7 @@ def test_templates_see_only_variables_for_them() -> None:
         SYNC_STORAGE_DIR="/a",
         SYNC_CONFIGS_DIR="/b",
         SYNC_MAX_MEMORY_MB="9",
+        SYNC_LEASE_SECONDS="60",
         CONTENTFUL_MANAGEMENT_TOKEN="CFPAT-abc",
         HOME="/home/someone",
         sync_lower="no",
@@ -110,6 +114,9 @@ def test_an_environment_shows_no_secret() -> None:
         ("SYNC_MAX_MEMORY_MB", "0", "a whole number of megabytes"),
         ("SYNC_MAX_MEMORY_MB", "1.5", "a whole number of megabytes"),
         ("SYNC_MAX_MEMORY_MB", "2GB", "unset it for no bound"),
+        ("SYNC_LEASE_SECONDS", "2", "3 or more, such as 30"),
+        ("SYNC_LEASE_SECONDS", "1m", "a number of seconds"),
+        ("SYNC_LEASE_SECONDS", "inf", "a number of seconds"),
         ("SYNC_STORAGE_DIR", "s3://bucket/x", "not yet supported"),
         ("SYNC_STORAGE_DIR", "gs://bucket/x", "set it to a directory"),
         ("SYNC_CONFIGS_DIR", "file:///x", "not yet supported"),

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from requests.exceptions import SSLError
 from urllib3.exceptions import MaxRetryError
 
-from sync_pipeline.errors import EnvironmentVariableError, SpaceError
+from sync_pipeline.errors import EnvironmentVariableError, LeaseLostError, SpaceError
 from sync_pipeline.load import connections
 from sync_pipeline.load.client import (
     MAX_ATTEMPTS,
@@ -460,3 +460,22 @@ def test_settings_are_frozen() -> None:
     settings = SpaceSettings(space_id="s", token=SecretStr("t"))
     with pytest.raises(AttributeError):
         settings.space_id = "x"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("method", "is_asked"), [("GET", False), ("PUT", True), ("DELETE", True)])
+def test_whoever_may_not_write_any_more_sends_no_request_that_changes_the_space(
+    space, fake_time, method: str, is_asked: bool
+) -> None:
+    asked: list[str] = []
+
+    def may_write() -> None:
+        asked.append(method)
+        raise LeaseLostError("another is at work")
+
+    with SpaceClient(settings_for(space.url), sleep=fake_time.sleep, may_write=may_write) as client:
+        if is_asked:
+            with pytest.raises(LeaseLostError):
+                client.request(method, "/entries/x", json={"fields": {}})
+        else:
+            client.request(method, "/entries/x")
+    assert bool(asked) is is_asked

@@ -115,6 +115,14 @@ def test_a_job_that_is_executed_in_process_ends_alike(project: Project) -> None:
     assert project.reexecute(project.run_ids()[0]).is_success
 
 
+def test_runs_of_dagsters_instances_in_memory_follow_each_other(project: Project) -> None:
+    """Each instance knows its own run only; the lease of the first stands in nobody's way."""
+    job = project.definitions().get_job(f"sync_{project.key}")
+    for limit in (10, 20):
+        assert job.execute_in_process(run_config={"apply": True, "limit": limit}).success
+    assert len(project.space.entries()) == 20
+
+
 # ---------------------------------------------------------------- failures before or around batches
 
 

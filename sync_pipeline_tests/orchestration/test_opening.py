@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from sync_pipeline.orchestration.launching import prepare_dagster_home
+from sync_pipeline.errors import BusyError
+from sync_pipeline.orchestration import launching
+from sync_pipeline.orchestration.launching import open_instance, prepare_dagster_home
 
 AT_ONCE = 4
 #: Imports first and says so; opens the instance when all are ready.
@@ -21,6 +24,19 @@ sys.stdin.readline()
 with open_instance() as instance:
     print(instance.get_runs_count())
 """
+
+
+def test_a_process_that_is_paused_while_it_opens_a_home_is_told_of_and_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setattr(launching, "OPENING_TIMEOUT_S", 0.01)
+    with (
+        FileLock(tmp_path / ".opening.lock"),
+        pytest.raises(BusyError, match=r"\.opening\.lock"),
+        open_instance(),
+    ):
+        pass
 
 
 @pytest.mark.slow

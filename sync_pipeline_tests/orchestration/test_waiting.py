@@ -10,7 +10,8 @@ import pytest
 from sync_pipeline.config.loading import load_config
 from sync_pipeline.model import utc_now
 from sync_pipeline.orchestration import launching
-from sync_pipeline.orchestration.automation import START_PATIENCE, reason_to_wait
+from sync_pipeline.orchestration.automation import reason_to_wait
+from sync_pipeline.orchestration.claims import START_PATIENCE
 from sync_pipeline_tests.harness.project import Project
 
 Status = dg.DagsterRunStatus

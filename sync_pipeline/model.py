@@ -16,13 +16,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, time, timezone
 from functools import cached_property
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from sync_pipeline.dates import parse_date
 
 #: A source row: a JSON object, a CSV row (all text) or a database row (as `extract` documents its
 #: types).
 Row: TypeAlias = Mapping[str, Any]
+#: Member of a row, and the name of no column: `{column: why}` of values that its source could not
+#: give. The record fails, the others go on.
+UNREADABLE: Final = "\0unreadable"
 #: `{field: {locale: value}}`, the shape of `fields` in the Content Management API.
 EntryFields: TypeAlias = Mapping[str, Mapping[str, Any]]
 #: An id that Contentful takes, of an entry, a content type, an environment or a space.

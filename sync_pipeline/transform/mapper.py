@@ -9,7 +9,15 @@ from typing import Any
 from jinja2.runtime import Context
 
 from sync_pipeline.errors import RecordError
-from sync_pipeline.model import DeadLetter, DesiredEntry, Filtered, Row, SpooledRecord, field_value
+from sync_pipeline.model import (
+    UNREADABLE,
+    DeadLetter,
+    DesiredEntry,
+    Filtered,
+    Row,
+    SpooledRecord,
+    field_value,
+)
 from sync_pipeline.templating.program import Program, RenderingError
 from sync_pipeline.templating.text import ConfigVariables, read_condition
 from sync_pipeline.transform.merging import MappedRecord, Merger
@@ -138,6 +146,8 @@ class Mapper:
         self, context: Context, row: Row, variables: Mapping[str, Any]
     ) -> MappedRecord | bool | None:
         """What a row says; what `filterExpression` says where that leaves the row out."""
+        if UNREADABLE in row:
+            raise _unreadable(row[UNREADABLE])
         plan = self._plan
         if plan.enumerated:  # a fresh parent, or a variable of the last record would stay
             context.parent = {**self._roots, **variables}
@@ -245,6 +255,14 @@ class Mapper:
                 error_id="MissingKey",
             )
         return key
+
+
+def _unreadable(faults: object) -> RecordError:
+    """Before the filter is asked: it may rest on what is not there."""
+    known = faults if isinstance(faults, Mapping) else {}  # any source may send such a member
+    told = [f"column {column[:60]!r} cannot be read: {why}" for column, why in known.items()]
+    field = f"row.{next(iter(known))[:60]}" if known else ""
+    return RecordError("; ".join(told[:5]), field=field, error_id="UnreadableValue")
 
 
 def _is_blank(text: str) -> bool:

@@ -148,7 +148,11 @@ def _boolean(text: str) -> bool:
         return True
     if folded == "false":
         return False
-    return _mismatch(text, "true or false")
+    # Which of two texts is true nobody but the file can know.
+    compared = 'in (1, "1")' if folded in ("0", "1") else '== "yes"'
+    return _mismatch(
+        text, f"true or false: compare it in the mapping, as in {{{{ row.column {compared} }}}}"
+    )
 
 
 def _date(text: str) -> str:

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from sync_pipeline.errors import SpaceError
-from sync_pipeline.model import Conflict, DeadLetter, DesiredEntry, Filtered, SpooledRecord
+from sync_pipeline.model import (
+    UNREADABLE,
+    Conflict,
+    DeadLetter,
+    DesiredEntry,
+    Filtered,
+    SpooledRecord,
+)
 from sync_pipeline.templating import to_text
 from sync_pipeline_tests.rich_text.outlines import P, blocks_of
 from sync_pipeline_tests.transform.mapping_cases import Entries, make_mapper, map_rows, spool
@@ -80,6 +87,31 @@ def test_text_is_stored_as_rendered_not_trimmed() -> None:
     (entry,) = map_rows(make_mapper(PLAIN), [{"id": "a", "name": " x "}])
     assert isinstance(entry, DesiredEntry)
     assert entry.fields["name"]["en-US"] == " x "
+
+
+def test_a_record_with_a_value_that_its_source_could_not_give_fails_with_its_column() -> None:
+    rows = [{"id": 1, "name": "a"}, {"id": 2, "name": None, UNREADABLE: {"name": "no text"}},
+            {"id": 3, "name": "c"}]  # fmt: skip
+    letters = map_rows(make_mapper(PLAIN), rows)
+    (letter,) = [found for found in letters if isinstance(found, DeadLetter)]
+    assert (letter.key, letter.ordinal, letter.field) == ("2", 1, "row.name")
+    assert letter.error_id == "UnreadableValue"
+    assert letter.message == "column 'name' cannot be read: no text"
+    assert [found.key for found in letters if isinstance(found, DesiredEntry)] == ["1", "3"]
+
+
+def test_a_filter_does_not_decide_by_what_could_not_be_read() -> None:
+    mapper = make_mapper(PLAIN, filter_expression="{{ row.active == 'yes' }}")
+    row = {"id": 1, "active": None, UNREADABLE: {"active": "no text"}}
+    assert [type(found) for found in map_rows(mapper, [row])] == [DeadLetter]
+
+
+@pytest.mark.parametrize("said", [None, 1, "x", [], {}, {"a": 1}, {"c" * 999: "x" * 9}])
+def test_a_source_that_sends_such_a_member_itself_fails_its_own_record_only(said: Any) -> None:
+    rows = [{"id": 1, UNREADABLE: said}, {"id": 2}]
+    found = map_rows(make_mapper(PLAIN), rows)
+    assert [type(each) for each in found] == [DeadLetter, DesiredEntry]
+    assert len(found[0].field) < 100  # type: ignore[union-attr]  # a dead letter
 
 
 def test_the_first_record_wins_and_later_ones_fill_what_is_missing() -> None:

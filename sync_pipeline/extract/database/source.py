@@ -27,11 +27,8 @@ from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.errors import ConfigError, MissingExtraError, SourceError
 from sync_pipeline.extract.database.address import Address, read_address
 from sync_pipeline.extract.database.query import Query, render_text
-from sync_pipeline.extract.database.values import (
-    Convert,
-    convert_row,
-    mysql_columns,
-)
+from sync_pipeline.extract.database.unreadable import guard_mysql, guard_postgresql, guard_sqlite
+from sync_pipeline.extract.database.values import Convert, mysql_columns, to_record
 from sync_pipeline.extract.trail import LENGTH, trail_of
 from sync_pipeline.model import Page, Row, Source
 
@@ -216,9 +213,7 @@ class DatabaseSource:
                 special = self._special_columns(result)
 
                 def records_of(rows: Sequence[Any]) -> list[Row]:
-                    return [
-                        dict(zip(columns, convert_row(row, special), strict=True)) for row in rows
-                    ]
+                    return [to_record(columns, row, special) for row in rows]
 
                 to_pass = at.row
                 passed: list[Any] = []
@@ -324,8 +319,14 @@ def _open_engine(address: Address) -> Engine:
         raise MissingExtraError(
             f"the driver for {address.provider} is not installed: pip install {install}"
         ) from err
-    if engine.dialect.name in ("mysql", "mariadb"):
-        event.listen(engine, "connect", _prepare_mysql)
+    prepare = _PREPARE.get(engine.dialect.driver)
+    if prepare is not None:
+        # Before SQLAlchemy itself asks for the server's version, which is a text too.
+        event.listen(
+            engine, "connect", lambda connection, _record: prepare(connection), insert=True
+        )
+    if engine.dialect.driver == "pymysql":  # SQLAlchemy fetches the first row with the query
+        event.listen(engine, "after_cursor_execute", lambda _, cursor, *__: guard_mysql(cursor))
     return engine
 
 
@@ -338,10 +339,16 @@ def _abandon_rows(result: CursorResult[Any] | None) -> None:
         pending.unbuffered_active = False
 
 
-def _prepare_mysql(connection: Any, _record: object) -> None:
+def _prepare_mysql(connection: Any) -> None:
     with closing(connection.cursor()) as cursor:
         cursor.execute("SET SESSION TRANSACTION READ ONLY")
         cursor.execute(f"SET SESSION net_write_timeout = {_MYSQL_PATIENCE_S}")
+
+
+#: What is done with each new connection, by driver.
+_PREPARE: Final = {
+    "pymysql": _prepare_mysql, "psycopg": guard_postgresql, "pysqlite": guard_sqlite,
+}  # fmt: skip
 
 
 def _columns(result: CursorResult[Any], where: str) -> list[str]:

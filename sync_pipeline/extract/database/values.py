@@ -28,6 +28,9 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+from sync_pipeline.extract.database.unreadable import Unreadable, UnreadableError
+from sync_pipeline.model import UNREADABLE, Row
+
 Convert = Callable[[Any], Any]
 
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
@@ -49,6 +52,32 @@ def convert_row(row: Sequence[Any], special: Mapping[int, Convert]) -> list[Any]
         if row[position] is not None:
             values[position] = convert(row[position])
     return values
+
+
+def to_record(columns: Sequence[str], row: Sequence[Any], special: Mapping[int, Convert]) -> Row:
+    """A row as a record; its values that cannot be read stand under `UNREADABLE`, with why."""
+    try:
+        return dict(zip(columns, convert_row(row, special), strict=True))
+    except (ValueError, TypeError, ArithmeticError, AttributeError):
+        return _with_faults(columns, row, special)
+
+
+def _with_faults(columns: Sequence[str], row: Sequence[Any], special: Mapping[int, Convert]) -> Row:
+    record: dict[str, Any] = {}
+    faults: dict[str, str] = {}
+    for at, (column, value) in enumerate(zip(columns, row, strict=True)):
+        record[column] = None
+        if isinstance(value, Unreadable):
+            faults[column] = value.reason
+            continue
+        own = {0: special[at]} if at in special else {}
+        try:
+            record[column] = convert_row([value], own)[0]
+        except UnreadableError as err:  # within an array or a range
+            faults[column] = str(err)
+        except (ValueError, TypeError, ArithmeticError, AttributeError) as err:
+            faults[column] = f"its value cannot be converted ({type(err).__name__})"
+    return {**record, UNREADABLE: faults} if faults else record
 
 
 def convert_value(value: Any) -> Any:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.errors import ConfigError, MissingExtraError, SourceError
 from sync_pipeline.extract.database.source import PAGE_SIZE, DatabaseSource, open_database_source
-from sync_pipeline.model import Page
+from sync_pipeline.model import UNREADABLE, Page
 
 ALL = "SELECT id, name FROM item ORDER BY id"
 PAGED = ALL + " LIMIT {{ size }} OFFSET {{ start }}"
@@ -185,6 +185,31 @@ def test_values_of_sqlite_reach_the_row_as_documented(tmp_path: Path) -> None:
             "percent": "a%b:c", "zeros": "0012", "empty": "",
         }
     ]  # fmt: skip
+
+
+NO_TEXTS = ["ff", "c3", "4dfc6c6c6572", "eda080", "c0af", "f8888080", "e282"]
+
+
+@pytest.mark.parametrize("bad", NO_TEXTS)
+def test_a_cell_that_is_no_text_fails_its_record_and_no_other(tmp_path: Path, bad: str) -> None:
+    fill(tmp_path, 2500)
+    with closing(sqlite3.connect(tmp_path / "items.db")) as database, database:
+        database.execute(f"UPDATE item SET name = CAST(x'{bad}' AS TEXT) WHERE id IN (0, 1700)")
+    pages = pages_of(config(tmp_path))
+    assert ids(pages) == list(range(2500))
+    records = [record for page in pages for record in page.records]
+    assert [record["id"] for record in records if UNREADABLE in record] == [0, 1700]
+    assert records[1700]["name"] is None
+    assert "no utf-8" in records[1700][UNREADABLE]["name"]
+    rest = pages_of(config(tmp_path), pages[1].checkpoint)
+    assert ids(rest) == list(range(2000, 2500))
+
+
+def test_a_row_with_several_such_cells_names_them_all(tmp_path: Path) -> None:
+    fill(tmp_path, 0)
+    query = "SELECT CAST(x'ff' AS TEXT) AS a, 'b' AS b, CAST(x'fe' AS TEXT) AS c ORDER BY 1"
+    (page,) = pages_of(config(tmp_path, query=query))
+    assert list(page.records[0][UNREADABLE]) == ["a", "c"]
 
 
 def test_config_variables_reach_the_query_and_the_connection(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.errors import SourceError
 from sync_pipeline.extract.database.source import open_database_source
-from sync_pipeline.model import Page
+from sync_pipeline.model import UNREADABLE, Page
 from sync_pipeline_tests.extract.database_servers import (
     PASSWORD,
     Server,
@@ -193,9 +193,75 @@ def test_a_wrong_password_is_refused_without_being_named(server: Server) -> None
     assert not caught.value.retryable
 
 
-def test_a_date_beyond_python_is_a_clear_error(postgresql: Server) -> None:
-    with pytest.raises(SourceError, match="timestamp too large"):
-        rows(postgresql, "SELECT 'infinity'::timestamptz AS t ORDER BY 1")
+BEYOND = {
+    "a far year": "TIMESTAMP '17026-04-30 22:00'",
+    "before year 1": "TIMESTAMP '0044-03-15 00:00 BC'",
+    "infinity": "'infinity'::timestamptz",
+    "a far date": "DATE '17026-04-30'",
+    "minus infinity": "'-infinity'::date",
+    "with offset": "TIMESTAMPTZ '17026-04-30 22:00+02'",
+    "in an array": "ARRAY[now()::timestamp, '17026-04-30']",
+    "in a range": "tsrange('2024-01-01', '17026-04-30')",
+    "at the end of a range": "daterange(NULL, 'infinity')",
+}
+
+
+@pytest.mark.parametrize("value", BEYOND.values(), ids=list(BEYOND))
+def test_a_value_that_python_cannot_hold_fails_its_record_and_no_other(
+    postgresql: Server, value: str
+) -> None:
+    query = (
+        f"SELECT id, CASE WHEN id IN (0, 1500) THEN {value} END AS at, 'x' AS rest "
+        "FROM generate_series(0, 2499) AS id ORDER BY id"
+    )
+    records = rows(postgresql, query)
+    assert [row["id"] for row in records] == list(range(2500))
+    assert [row["id"] for row in records if UNREADABLE in row] == [0, 1500]
+    bad = records[1500]
+    assert (bad["at"], bad["rest"]) == (None, "x")
+    assert "year 1 to 9999" in bad[UNREADABLE]["at"]
+    assert "17026" not in json.dumps(bad)
+
+
+def test_the_time_after_the_last_one_of_a_day_is_text(postgresql: Server) -> None:
+    (row,) = rows(postgresql, "SELECT TIME '24:00' AS t, TIMETZ '24:00+02' AS tz ORDER BY 1")
+    assert row == {"t": "24:00:00", "tz": "24:00:00+02"}
+
+
+def test_text_of_a_database_without_an_encoding_is_utf_8_or_fails_its_record(
+    postgresql: Server,
+) -> None:
+    """PostgreSQL's SQL_ASCII takes any bytes, and its driver gives bytes."""
+    postgresql.run(
+        "DROP DATABASE IF EXISTS plain",
+        "CREATE DATABASE plain ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'",
+    )
+    string = postgresql.connection_string.replace("Database=sync", "Database=plain")
+    texts = {0: r"E'M\xc3\xbcller'::text", 1: r"E'M\xfcller'", 2: "'x'::varchar"}
+    cases = " ".join(f"WHEN {at} THEN {text}" for at, text in texts.items())
+    query = f"SELECT id, CASE id {cases} END AS s, 'a'::char(2) AS c FROM generate_series(0, 2) id ORDER BY id"
+    found = rows(postgresql, query, connection_string=string)
+    assert [row["s"] for row in found] == ["Müller", None, "x"]
+    assert [row["c"] for row in found] == ["a "] * 3
+    assert "no utf-8" in found[1][UNREADABLE]["s"]
+
+
+@pytest.mark.parametrize("bad", ["81", "41814142", "8D", "90", "9D9D"])
+def test_a_cell_of_mysql_that_is_no_text_fails_its_record_and_no_other(
+    mariadb: Server, bad: str
+) -> None:
+    mariadb.run(
+        "DROP TABLE IF EXISTS texts",
+        "CREATE TABLE texts (id INT PRIMARY KEY, s VARCHAR(9) CHARACTER SET latin1, d DATE)",
+        *(f"INSERT INTO texts VALUES ({at}, 'Müller', '2024-05-01')" for at in range(5)),
+        *(f"UPDATE texts SET s = X'{bad}' WHERE id = {at}" for at in (0, 3)),
+    )
+    string = f"{mariadb.connection_string};Charset=latin1"
+    found = rows(mariadb, "SELECT * FROM texts ORDER BY id", connection_string=string)
+    assert [row["s"] for row in found] == [None, "Müller", "Müller", None, "Müller"]
+    assert [row["id"] for row in found if UNREADABLE in row] == [0, 3]
+    assert "no cp1252" in found[3][UNREADABLE]["s"]
+    assert {row["d"] for row in found} == {"2024-05-01"}
 
 
 def test_a_long_extraction_can_be_left_at_once(server: Server) -> None:

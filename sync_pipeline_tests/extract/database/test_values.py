@@ -13,13 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sync_pipeline.extract.database.unreadable import Unreadable
 from sync_pipeline.extract.database.values import (
     clock_text,
     convert_row,
     convert_value,
     duration_text,
     mysql_columns,
+    to_record,
 )
+from sync_pipeline.model import UNREADABLE
 
 
 class Whole(int):
@@ -128,3 +131,38 @@ def test_a_duration_can_be_read_back(value: timedelta) -> None:
     seconds = Decimal(days.rstrip("D") or 0) * 86_400
     seconds += Decimal(parts["H"]) * 3600 + Decimal(parts["M"]) * 60 + parts["S"]
     assert sign * seconds * 1_000_000 == value // timedelta(microseconds=1)
+
+
+class _Range:
+    """As psycopg's: its text is made of that of its bounds."""
+
+    def __init__(self, *bounds: object) -> None:
+        self.bounds = bounds
+
+    def __str__(self) -> str:
+        return f"[{', '.join(map(str, self.bounds))})"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Unreadable("why"), [1, Unreadable("why")], [[Unreadable("why")]], {"a": Unreadable("why")},
+        _Range(1, Unreadable("why")), (Unreadable("why"),),
+    ],
+    ids=["cell", "array", "array of arrays", "object", "range", "row"],
+)  # fmt: skip
+def test_what_cannot_be_read_is_named_by_its_column_wherever_it_is(value: object) -> None:
+    record = to_record(["id", "at", "name"], [1, value, "x"], {})
+    assert record == {"id": 1, "at": None, "name": "x", UNREADABLE: {"at": "why"}}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["{", b"\xff", 7, Unreadable("why"), object()],
+    ids=["no JSON", "bytes", "number", "no text", "object"],
+)
+def test_what_a_column_s_type_cannot_make_of_a_value_fails_the_record_only(value: object) -> None:
+    (special,) = mysql_columns([("j", 245)]).values()
+    record = to_record(["id", "j"], [1, value], {1: special})
+    assert (record["id"], record["j"]) == (1, None)
+    assert list(record[UNREADABLE]) == ["j"]

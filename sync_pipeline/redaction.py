@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from sync_pipeline.config.environment import Environment
 from sync_pipeline.config.model import SyncConfig
+from sync_pipeline.config.secrecy import Secret, marked_values
 
 MASK = "***"
 
@@ -192,17 +193,16 @@ def secrets_of(config: SyncConfig | None, environment: Environment) -> set[str]:
         secrets |= set(_userinfo(url))
     if config is not None:
         shown = set(config.public_variables)
-        for text in _secret_texts(config):
-            used = _variables_in(text) - shown
-            secrets |= {variables[name] for name in used if name in variables}
-            secrets |= set(_literals_in(text))
-        for url in _urls(config):
-            secrets |= set(_userinfo(url))
-            for name in (_variables_in(url) & variables.keys()) - shown:
-                secrets |= set(_secrets_of_part(variables[name]))
-        for value in config.query_parameters.values():
-            for name in (_variables_in(value) & variables.keys()) - shown:
-                secrets |= set(_secrets_of_part(variables[name]))
+        for mark, value in marked_values(config):
+            for text in _secret_texts(mark, value):
+                used = _variables_in(text) - shown
+                secrets |= {variables[name] for name in used if name in variables}
+                secrets |= set(_literals_in(text))
+            for text in _texts_in_urls(mark, value):
+                for name in (_variables_in(text) & variables.keys()) - shown:
+                    secrets |= set(_secrets_of_part(variables[name]))
+            if mark is Secret.URL:
+                secrets |= set(_userinfo(value))
         secrets -= {variables[name] for name in shown if name in variables}
     return {value for value in secrets if value.strip() and value.casefold() not in _HARMLESS}
 
@@ -232,39 +232,37 @@ def _secrets_of_part(value: str) -> Iterator[str]:
             yield pair.partition("=")[2] or pair
 
 
-def _secret_texts(config: SyncConfig) -> Iterator[str]:
-    """The templates of a config whose results are secret."""
-    if config.auth is not None:
-        public = {"type", "location", "name", "scope", "audience", "client_authentication",
-                  "token_url", "username", "client_id"}  # fmt: skip
-        for name, value in config.auth.model_dump().items():
-            if value is not None and name not in public:
-                yield str(value)
-            elif isinstance(value, str) and name in {"username", "client_id", "token_url"}:
-                yield from (f"{{{{ config.{used} }}}}" for used in _variables_in(value))
-    if config.results_secret is not None:
-        yield config.results_secret
-    if config.connection_string is not None:
-        yield from (f"{{{{ config.{used} }}}}" for used in _variables_in(config.connection_string))
-        yield from _connection_passwords(config.connection_string)
-    tables: list[Mapping[str, str]] = [config.headers]
-    if config.sensor is not None:
-        tables.append(config.sensor.headers)
-    for headers in tables:
-        for name, value in headers.items():
+def _secret_texts(mark: Secret, value: Any) -> Iterator[str]:
+    """The templates in a value whose results are secret."""
+    if mark is Secret.WHOLE:
+        yield value
+    elif mark is Secret.VARIABLES:
+        yield from _only_variables(value)
+    elif mark is Secret.PASSWORDS:
+        yield from _connection_passwords(value)
+    elif mark is Secret.NAMED:
+        yield from _named_secrets(value)
+    elif mark is Secret.HEADERS:
+        for name, text in value.items():
             # Variables in any header; literal text only where the name says secret.
-            if is_secret_name(name):
-                yield value
-            else:
-                yield from (f"{{{{ config.{used} }}}}" for used in _variables_in(value))
-    for table in (config.query_parameters, config.form_url_encoded_content):
-        yield from (value for name, value in table.items() if is_secret_name(name))
-    yield from _named_secrets(config.json_body)
-    for url in _urls(config):
-        for pair in url.partition("?")[2].split("&"):
-            name, _, value = pair.partition("=")
-            if value and is_secret_name(name):
-                yield value
+            yield from (text,) if is_secret_name(name) else _only_variables(text)
+    elif mark is Secret.URL:
+        for pair in value.partition("?")[2].split("&"):
+            name, _, text = pair.partition("=")
+            if text and is_secret_name(name):
+                yield text
+
+
+def _texts_in_urls(mark: Secret, value: Any) -> Iterator[str]:
+    if mark is Secret.URL:
+        yield value
+    elif mark is Secret.PARAMETERS:
+        yield from value.values()
+
+
+def _only_variables(template: str) -> Iterator[str]:
+    """A template of each variable that is used, without the text around it."""
+    return (f"{{{{ config.{used} }}}}" for used in _variables_in(template))
 
 
 def _named_secrets(body: Any) -> Iterator[str]:
@@ -277,17 +275,6 @@ def _named_secrets(body: Any) -> Iterator[str]:
     elif isinstance(body, (list, tuple)):
         for value in body:
             yield from _named_secrets(value)
-
-
-def _urls(config: SyncConfig) -> Iterator[str]:
-    if config.end_point is not None:
-        yield config.end_point
-    if config.sensor is not None:
-        yield config.sensor.url
-    if config.auth is not None and config.auth.type == "oauth2_client_credentials":
-        yield config.auth.token_url
-    if config.connection_string is not None:
-        yield config.connection_string
 
 
 def _variables_in(template: str) -> set[str]:

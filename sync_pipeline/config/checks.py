@@ -19,7 +19,7 @@ from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.normalizing import Loc, file_fields, file_name_of
 from sync_pipeline.config.pagination import pagination_problems
 from sync_pipeline.config.problems import shorten
-from sync_pipeline.config.sources import ApiKeyAuth, provider_of
+from sync_pipeline.config.sources import KINDS, ApiKeyAuth
 from sync_pipeline.model import RESOURCE_ID
 from sync_pipeline.suggestions import nearest
 
@@ -31,15 +31,6 @@ _TEMPLATE = re.compile(r"\{[{%#]")
 
 #: Names that templates already have; the last three are of the page that is asked for.
 _TAKEN_NAMES = frozenset({"row", "var", "config", "cute", "skip", "limit", "cursor"})
-
-_ONLY_RESTAPI = (
-    "end_point", "http_method", "headers", "query_parameters", "form_url_encoded_content",
-    "json_body", "continuation_token_header", "results_format", "results_encoding",
-    "results_secret", "results_json_path", "results_total_pages_path", "auth", "csv",
-    "requests_per_second", "max_seconds", "max_response_bytes", "cache_hours",
-    "partial_errors",
-)  # fmt: skip
-_ONLY_DATABASE = ("provider", "connection_string", "query")
 
 
 def is_template(text: str) -> bool:
@@ -79,32 +70,20 @@ def _key_field(config: SyncConfig) -> Iterator[Finding]:
 
 
 def _source(config: SyncConfig) -> Iterator[Finding]:
-    is_database = config.source_type == "database"
     fields = file_fields(SyncConfig)
-    for name in _ONLY_RESTAPI if is_database else _ONLY_DATABASE:
-        if name in config.model_fields_set:
-            other = "restapi" if is_database else "database"
-            message = f"is not used by sourceType {config.source_type}"
-            yield (name,), f"{message}; remove it, or state `sourceType: {other}`"
-    if not is_database:
-        if not config.end_point:
-            message = "required for sourceType restapi; add `endPoint: https://...`"
-            yield ("end_point",), message
-        return
-    for name in ("connection_string", "query"):
+    kind = KINDS[config.source_type]
+    for other, its in KINDS.items():
+        for name in its.keys.model_fields:
+            if its is not kind and name in config.model_fields_set:
+                message = f"is not used by sourceType {config.source_type}"
+                yield (name,), f"{message}; remove it, or state `sourceType: {other}`"
+    for name, example in kind.required.items():
         if not getattr(config, name):
             key = file_name_of(name, fields[name])
-            yield (name,), f"required for sourceType database; add `{key}: ...`"
-    if config.connection_string and config.provider is None:
-        message = (
-            "required, because `connectionString` is not an SQLAlchemy URL that tells it; "
-            "add `provider: sqlserver`, mysql, postgresql or sqlite"
-        )
-        yield ("provider",), message
-    if config.connection_string and config.provider is not None:
-        told = provider_of(config.connection_string)
-        if told not in (None, config.provider):
-            yield ("provider",), f"contradicts `connectionString`, which is a URL for {told}"
+            message = f"required for sourceType {config.source_type}; add `{key}: {example}`"
+            yield (name,), message
+    for name, message in kind.check(config):
+        yield (name,), message
 
 
 def _urls(config: SyncConfig) -> Iterator[Finding]:
@@ -287,7 +266,7 @@ _CHECKS = tuple(
     for reads, run in (
         ("content_type", _content_type),
         ("content_key_field mapping", _key_field),
-        (f"source_type {' '.join(_ONLY_DATABASE)} end_point", _source),
+        ("source_type end_point connection_string query provider", _source),
         ("source_type end_point sensor auth", _urls),
         ("http_method form_url_encoded_content json_body headers sensor", _request),
         ("auth headers query_parameters", _auth),
@@ -315,7 +294,7 @@ def notices_of(config: SyncConfig) -> list[str]:
     notices = []
     if config.results_secret is not None and config.results_format != "zippedCsv":
         notices.append("`resultsSecret` is not used: only resultsFormat zippedCsv has a password")
-    if config.source_type == "restapi" and config.pagination is not None:
+    if config.pagination is not None:
         is_used = config.pagination.type == "continuation_header"
         if config.continuation_token_header and not is_used:
             notices.append("`continuationTokenHeader` is not used: `pagination` comes first")

@@ -20,13 +20,11 @@ from pathlib import Path
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.normalizing import spellings
 from sync_pipeline.config.problems import Place, Problem
-from sync_pipeline.config.sources import provider_of
+from sync_pipeline.config.sources import infer_kind, provider_of
 from sync_pipeline.config.yaml_reading import Broken, Node, Scalar, read_yaml
 
 #: Of an entry of the original's content type; here the file's stem is the key.
 _ENTRY_KEYS = ("key", "id")
-
-_DATABASE_KEYS = frozenset({"connection_string", "query", "provider"})
 
 
 def to_one_shape(
@@ -165,9 +163,9 @@ def _infer_kind(entries: dict[str, Node], place: Place) -> None:
     """State `sourceType` and `provider` where the file leaves them to be inferred."""
     stated = {spellings(SyncConfig).get(key, key): key for key in entries}
     present = {name for name, key in stated.items() if entries[key].value is not None}
-    if "source_type" not in present and _DATABASE_KEYS & present:
+    if "source_type" not in present:
         entries.pop(stated.get("source_type", ""), None)
-        entries["sourceType"] = Node("database", place)
+        entries["sourceType"] = Node(infer_kind(present), place)
     if "provider" not in present and "connection_string" in present:
         found = provider_of(str(entries[stated["connection_string"]].plain()))
         if found is not None:

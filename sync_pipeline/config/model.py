@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from sync_pipeline.config.frozen import FrozenModel
 from sync_pipeline.config.pagination import Pagination
 from sync_pipeline.config.run_options import FileOptions, Unattended
-from sync_pipeline.config.sources import DatabaseKeys, RestKeys
+from sync_pipeline.config.secrecy import Secret
+from sync_pipeline.config.sources import SourceKeys, SourceType
 
 
 class MappingRule(FrozenModel):
@@ -82,11 +83,11 @@ class Sensor(_Launch):
 
     type: Literal["http_change"]
     """`http_change`."""
-    url: str = Field(min_length=1)
+    url: Annotated[str, Secret.URL] = Field(min_length=1)
     """Template of the absolute URL that is watched."""
     json_path: str | None = None
     """Watch the value at this path instead of the validators of the response."""
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Annotated[dict[str, str], Secret.HEADERS] = Field(default_factory=dict)
     """Templates of request headers."""
     minimum_interval_seconds: int = Field(default=60, ge=5)
     """Between two looks at the URL."""
@@ -119,14 +120,14 @@ class SampleTest(FrozenModel):
 DEFAULT_MAX_SECONDS = 300.0
 
 
-class SyncConfig(FileOptions, RestKeys, DatabaseKeys):
+class SyncConfig(FileOptions, SourceKeys):
     """One sync: where records come from, how they map, where and when they go."""
 
     key: str
     """The file's stem."""
     path: Path | None = None
     """The file, for messages."""
-    source_type: Literal["restapi", "database"] = "restapi"
+    source_type: SourceType = "restapi"
     """Kind of source; inferred from `connectionString`, `query` or `provider` where missing."""
     content_type: str = Field(min_length=1)
     """Id of the content type whose entries are written."""

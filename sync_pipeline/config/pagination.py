@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeAlias
 from pydantic import Field
 
 from sync_pipeline.config.frozen import FrozenModel
+from sync_pipeline.config.sources import KINDS
 from sync_pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def pagination_problems(config: SyncConfig) -> Iterator[tuple[str, str]]:
     style = _style(config)
     present = {name for name in Pagination.model_fields if getattr(stated, name) is not None}
     present.discard("type")
-    if config.source_type == "database":
+    if KINDS[config.source_type].pages_by_variables:
         yield from _database_problems(stated, present)
         return
     if style is None:

@@ -1,13 +1,24 @@
-"""The kinds of sources, and the keys that only one kind has."""
+"""The kinds of sources: a table of all that is to be said of a kind.
+
+A new kind is a class of its keys and an entry in `KINDS` here, and its package in `extract`. What
+is only about one source (inferring the kind, keys of another one, secrets, the JSON Schema) derives
+from here.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
 from sync_pipeline.config.frozen import FrozenModel
+from sync_pipeline.config.secrecy import Secret
+
+if TYPE_CHECKING:
+    from sync_pipeline.config.model import SyncConfig
 
 #: Of SQLAlchemy URLs, by what stands before `://` or `+`.
 _PROVIDERS = {
@@ -25,7 +36,7 @@ class BearerAuth(FrozenModel):
 
     type: Literal["bearer"]
     """`bearer`."""
-    token: str
+    token: Annotated[str, Secret.WHOLE]
     """Template of the token."""
 
 
@@ -34,9 +45,9 @@ class BasicAuth(FrozenModel):
 
     type: Literal["basic"]
     """`basic`."""
-    username: str
+    username: Annotated[str, Secret.VARIABLES]
     """Template of the user's name."""
-    password: str
+    password: Annotated[str, Secret.WHOLE]
     """Template of the password."""
 
 
@@ -47,7 +58,7 @@ class ApiKeyAuth(FrozenModel):
     """`api_key`."""
     name: str = Field(min_length=1)
     """Of the header or query parameter."""
-    value: str
+    value: Annotated[str, Secret.WHOLE]
     """Template of the key."""
     location: Literal["header", "query"] = Field(default="header", alias="in")
     """Where the key is sent."""
@@ -58,11 +69,11 @@ class OAuth2Auth(FrozenModel):
 
     type: Literal["oauth2_client_credentials"]
     """`oauth2_client_credentials`."""
-    token_url: str = Field(min_length=1)
+    token_url: Annotated[str, Secret.VARIABLES, Secret.URL] = Field(min_length=1)
     """Template of the absolute URL that hands out tokens."""
-    client_id: str
+    client_id: Annotated[str, Secret.VARIABLES]
     """Template of the client's id."""
-    client_secret: str
+    client_secret: Annotated[str, Secret.WHOLE]
     """Template of the client's secret."""
     scope: str | None = None
     """Scopes to ask for, separated by blanks."""
@@ -110,17 +121,19 @@ class CsvFormat(FrozenModel):
 class RestKeys(FrozenModel):
     """What only a source behind HTTP has."""
 
-    end_point: str | None = None
+    end_point: Annotated[str | None, Secret.URL] = None
     """Template of an absolute URL."""
     http_method: Literal["get", "post"] = "get"
     """Of the requests for records."""
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Annotated[dict[str, str], Secret.HEADERS] = Field(default_factory=dict)
     """Templates of request headers."""
-    query_parameters: dict[str, str] = Field(default_factory=dict)
+    query_parameters: Annotated[dict[str, str], Secret.NAMED, Secret.PARAMETERS] = Field(
+        default_factory=dict
+    )
     """Templates, joined to the query string that `endPoint` may already have."""
-    form_url_encoded_content: dict[str, str] = Field(default_factory=dict)
+    form_url_encoded_content: Annotated[dict[str, str], Secret.NAMED] = Field(default_factory=dict)
     """Templates of a form; POST."""
-    json_body: Any = None
+    json_body: Annotated[Any, Secret.NAMED] = None
     """POST; every text in it is a template."""
     continuation_token_header: str | None = None
     """The value of this response header is sent as the request header of the same name, until it
@@ -130,7 +143,7 @@ class RestKeys(FrozenModel):
     results_encoding: str | None = None
     """Encoding of JSON and JSON Lines, such as `cp1252`. Else: byte order mark, UTF-8 where the
     bytes are, charset of the response. CSV has `csv.encoding`."""
-    results_secret: str | None = None
+    results_secret: Annotated[str | None, Secret.WHOLE] = None
     """Template of the password of the zip."""
     results_json_path: str | None = None
     """JSON path of the records; `$.` is prepended where missing."""
@@ -159,7 +172,7 @@ class DatabaseKeys(FrozenModel):
 
     provider: Literal["sqlserver", "mysql", "postgresql", "sqlite"] | None = None
     """Kind of database; inferred where `connectionString` is an SQLAlchemy URL."""
-    connection_string: str | None = None
+    connection_string: Annotated[str | None, Secret.VARIABLES, Secret.PASSWORDS, Secret.URL] = None
     """Template; ADO.NET style or an SQLAlchemy URL."""
     query: str | None = None
     """Template of the SQL."""
@@ -169,3 +182,62 @@ def provider_of(connection_string: str) -> str | None:
     """The kind of database that an SQLAlchemy URL names, None for other connection strings."""
     match = re.match(r"\s*([a-zA-Z0-9]+)(?:\+\w+)?://", connection_string)
     return _PROVIDERS.get(match[1].lower()) if match else None
+
+
+def _check_database(config: SyncConfig) -> Iterator[tuple[str, str]]:
+    if config.connection_string and config.provider is None:
+        message = (
+            "required, because `connectionString` is not an SQLAlchemy URL that tells it; "
+            "add `provider: sqlserver`, mysql, postgresql or sqlite"
+        )
+        yield "provider", message
+    if config.connection_string and config.provider is not None:
+        told = provider_of(config.connection_string)
+        if told not in (None, config.provider):
+            yield "provider", f"contradicts `connectionString`, which is a URL for {told}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """What is to be said of a kind of sources."""
+
+    #: The keys that no other kind has, each with its secrets.
+    keys: type[FrozenModel]
+    #: Package of `extract`: its `opening.open_source` opens such a source, its `checks` look at
+    #: what the file says of it.
+    package: str
+    #: Keys that must be stated, with what to write.
+    required: Mapping[str, str]
+    #: What else these keys must be to each other, as (key by the model's name, message).
+    check: Callable[[SyncConfig], Iterator[tuple[str, str]]] = field(default=lambda _: iter(()))
+    #: Whether `limitKey` and `skipKey` are variables of the query, not parameters of requests.
+    pages_by_variables: bool = False
+
+
+#: All kinds; the first is meant where a file has no key of another one.
+KINDS: Final = {
+    "restapi": SourceKind(RestKeys, "rest", {"end_point": "https://..."}),
+    "database": SourceKind(
+        DatabaseKeys,
+        "database",
+        {"connection_string": "...", "query": "..."},
+        _check_database,
+        pages_by_variables=True,
+    ),
+}
+
+if TYPE_CHECKING:
+    SourceType: TypeAlias = str
+else:
+    SourceType = Literal[tuple(KINDS)]
+
+
+class SourceKeys(RestKeys, DatabaseKeys):
+    """The keys of all kinds."""
+
+
+def infer_kind(keys: set[str]) -> str:
+    """The kind that the keys of a file give away."""
+    default, *others = KINDS
+    found = (name for name in others if keys & KINDS[name].keys.model_fields.keys())
+    return next(found, default)

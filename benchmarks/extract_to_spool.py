@@ -21,7 +21,7 @@ from sync_pipeline.batches.extraction import open_extraction
 from sync_pipeline.batches.layout import Spool
 from sync_pipeline.config.model import MappingRule, SyncConfig
 from sync_pipeline.config.pagination import Pagination
-from sync_pipeline.extract import open_source
+from sync_pipeline.extract import SourceSetting, open_source
 from sync_pipeline.memory import peak_rss_mb
 from sync_pipeline.model import ContentType, Field, Locale, TargetModel
 from sync_pipeline.transform import compile_mapping
@@ -48,7 +48,7 @@ def spool(url: str) -> int:
         ),
     )
     mapper = compile_mapping(config, TARGET, variables={}, lookup=None)
-    source = open_source(config, variables={}, cache_dir=None, lookup=None)
+    source = open_source(config, SourceSetting(variables={}))
     with tempfile.TemporaryDirectory() as folder:
         try:
             with open_extraction(Spool(Path(folder) / "spool"), mapper.key_of) as extraction:

@@ -18,7 +18,7 @@ from contextlib import closing
 from typing import Any
 
 from sync_pipeline.config.model import SyncConfig
-from sync_pipeline.extract.database.source import open_database_source
+from sync_pipeline.extract import SourceSetting, open_source
 from sync_pipeline_tests.extract.database_servers import (
     PASSWORD,
     running_mariadb,
@@ -42,7 +42,9 @@ def read(keys: dict[str, Any]) -> None:
     config = SyncConfig.model_validate(keys)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     start, busy = time.perf_counter(), time.process_time()
-    with closing(open_database_source(config, variables={"SYNC_PASSWORD": PASSWORD})) as source:
+    with closing(
+        open_source(config, SourceSetting(variables={"SYNC_PASSWORD": PASSWORD}))
+    ) as source:
         count = sum(len(page.records) for page in source.fetch_pages())
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

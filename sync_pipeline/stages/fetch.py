@@ -32,7 +32,7 @@ from sync_pipeline.errors import (
     SyncPipelineError,
     UsageError,
 )
-from sync_pipeline.extract import open_source
+from sync_pipeline.extract import SourceSetting, open_source
 from sync_pipeline.memory import memory_bound_mb, rss_mb
 from sync_pipeline.model import Counts, Page, Source, TargetModel
 from sync_pipeline.private_files import make_private_folder
@@ -130,12 +130,14 @@ def _fetch(
         return manifest
     source = open_source(
         setting.config,
-        variables=setting.environment.template_variables,
-        cache_dir=setting.storage_dir / "cache" if setting.options.use_file_cache else None,
-        lookup=mapping.lookup,
-        limit=setting.options.limit,
-        log=setting.log,
-        warn=build_warner(setting),
+        SourceSetting(
+            variables=setting.environment.template_variables,
+            cache_dir=setting.storage_dir / "cache" if setting.options.use_file_cache else None,
+            lookup=mapping.lookup,
+            limit=setting.options.limit,
+            log=setting.log,
+            on_warning=build_warner(setting),
+        ),
     )
     try:
         return _spool_pages(setting, source, mapping.mapper, facts, on_page)

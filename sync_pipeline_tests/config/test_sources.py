@@ -9,6 +9,8 @@ from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.secrecy import Secret
 from sync_pipeline.config.sources import KINDS
 from sync_pipeline.errors import ConfigError
+from sync_pipeline.extract.checks import check_source
+from sync_pipeline.extract.kinds import module_of
 
 
 def test_no_key_belongs_to_two_kinds_and_all_are_keys_of_a_file():
@@ -65,3 +67,10 @@ def test_every_key_of_a_source_that_is_a_text_is_secret_or_known_to_be_none():
         and info.annotation not in (int, float, float | None)
     }
     assert unmarked == public | {"auth", "csv"}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_kind_has_a_package_that_opens_and_checks_it(name):
+    config, _ = of_kind(name)
+    assert callable(module_of(config, "opening").open_source)
+    check_source(config)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sync_pipeline.config.model import SyncConfig
-from sync_pipeline.extract.rest.opening import open_rest_source
+from sync_pipeline.extract import SourceSetting, open_source
 
 PAGINATIONS: dict[str, dict[str, Any]] = {
     "offset": {"limitKey": "limit", "skipKey": "offset", "limitMax": 10},
@@ -59,9 +59,10 @@ def opened(config: SyncConfig, **options: Any) -> Iterator[Any]:
         "sleep": lambda _s: None,
         "jitter": lambda: 0.5,
         "log": logging.getLogger("test.source"),
+        "on_warning": options.pop("warn", None),
         **options,
     }
-    source = open_rest_source(config, **options)
+    source = open_source(config, SourceSetting(**options))
     try:
         yield source
     finally:

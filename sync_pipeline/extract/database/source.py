@@ -16,29 +16,21 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, CursorResult, Engine, create_engine, event, exc
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, CursorResult, Engine, exc
 
-from sync_pipeline.config.model import SyncConfig
-from sync_pipeline.errors import ConfigError, MissingExtraError, SourceError
-from sync_pipeline.extract.database.address import Address, read_address
-from sync_pipeline.extract.database.query import Query, render_text
-from sync_pipeline.extract.database.unreadable import guard_mysql, guard_postgresql, guard_sqlite
+from sync_pipeline.errors import SourceError
+from sync_pipeline.extract.database.address import Address
+from sync_pipeline.extract.database.query import Query
 from sync_pipeline.extract.database.values import Convert, mysql_columns, to_record
 from sync_pipeline.extract.trail import LENGTH, trail_of
-from sync_pipeline.model import Page, Row, Source
-
-_log = logging.getLogger(__name__)
+from sync_pipeline.model import Page, Row
 
 #: Records of a page: also how many rows are asked of the cursor at a time.
 PAGE_SIZE: Final = 1000
-#: Seconds for which MySQL lets a slow reader pause; its default of 60 breaks long extractions.
-_MYSQL_PATIENCE_S: Final = 3600
-_EXTRAS: Final = {"postgresql": "postgresql", "mysql": "mysql", "sqlserver": "sqlserver"}
 _REASON_LENGTH: Final = 300
 #: Another attempt to connect would be refused as well.
 _REFUSED: Final = re.compile(
@@ -47,45 +39,6 @@ _REFUSED: Final = re.compile(
     r"|unable to open|unexpected keyword|invalid connection option",
     re.IGNORECASE,
 )
-_ORDER_BY: Final = re.compile(r"\border\s+by\b", re.IGNORECASE)
-
-
-def open_database_source(
-    config: SyncConfig,
-    *,
-    variables: Mapping[str, str],
-    limit: int | None = None,
-    log: logging.Logger = _log,
-) -> Source:
-    """The source of a config with `sourceType: database`. Connects with the first page.
-
-    Args:
-        config: Its `connection_string`, `provider`, `query` and `pagination` count.
-        variables: `config.NAME` of the templates.
-        limit: Only the first so many records.
-        log: Told what a reader should know, never a value.
-
-    Raises:
-        ConfigError: The connection string, the query or the pagination cannot work.
-        MissingExtraError: The driver is not installed.
-    """
-    if config.enumerate_for_content_types:
-        raise ConfigError(
-            "is not supported for databases: join in the query instead",
-            file=config.path, key="enumerateForContentTypes",
-        )  # fmt: skip
-
-    def render(template: str) -> str:
-        return render_text(config, template, {"config": variables}, "connectionString")
-
-    address = read_address(config, render, log)
-    query = Query.compile(config, variables)
-    if not _ORDER_BY.search(query.text(0)):
-        log.warning(
-            "%s: the query has no ORDER BY: a resume%s may then read records twice or not at all",
-            config.key, " and paging" if query.page_size else "",
-        )  # fmt: skip
-    return DatabaseSource(address, _open_engine(address), query, limit, log)
 
 
 @dataclass(slots=True)
@@ -298,38 +251,6 @@ class DatabaseSource:
             ) from err
 
 
-def _open_engine(address: Address) -> Engine:
-    """An engine without a pool, whose sessions only read where the database knows such a thing."""
-    try:
-        engine = create_engine(
-            address.url,
-            poolclass=NullPool,
-            connect_args=dict(address.arguments),
-            hide_parameters=True,
-        )
-    except exc.NoSuchModuleError as err:
-        raise ConfigError(
-            f"there is no driver for {address.url.drivername!r}. Use sqlite, postgresql, mysql or "
-            "sqlserver",
-            key="connectionString",
-        ) from err
-    except ImportError as err:
-        extra = _EXTRAS.get(address.provider)
-        install = f"'sync_pipeline[{extra}]'" if extra else (err.name or address.url.drivername)
-        raise MissingExtraError(
-            f"the driver for {address.provider} is not installed: pip install {install}"
-        ) from err
-    prepare = _PREPARE.get(engine.dialect.driver)
-    if prepare is not None:
-        # Before SQLAlchemy itself asks for the server's version, which is a text too.
-        event.listen(
-            engine, "connect", lambda connection, _record: prepare(connection), insert=True
-        )
-    if engine.dialect.driver == "pymysql":  # SQLAlchemy fetches the first row with the query
-        event.listen(engine, "after_cursor_execute", lambda _, cursor, *__: guard_mysql(cursor))
-    return engine
-
-
 def _abandon_rows(result: CursorResult[Any] | None) -> None:
     """Before PyMySQL closes a cursor it reads all rows that are left, be they millions (as of 1.2,
     `MySQLResult._finish_unbuffered_query`): tell it that there are none, and cut the line after.
@@ -337,18 +258,6 @@ def _abandon_rows(result: CursorResult[Any] | None) -> None:
     pending = getattr(result.cursor if result is not None else None, "_result", None)
     if pending is not None:
         pending.unbuffered_active = False
-
-
-def _prepare_mysql(connection: Any) -> None:
-    with closing(connection.cursor()) as cursor:
-        cursor.execute("SET SESSION TRANSACTION READ ONLY")
-        cursor.execute(f"SET SESSION net_write_timeout = {_MYSQL_PATIENCE_S}")
-
-
-#: What is done with each new connection, by driver.
-_PREPARE: Final = {
-    "pymysql": _prepare_mysql, "psycopg": guard_postgresql, "pysqlite": guard_sqlite,
-}  # fmt: skip
 
 
 def _columns(result: CursorResult[Any], where: str) -> list[str]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import random
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,13 +13,13 @@ from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.config.pagination import resolve_pagination
 from sync_pipeline.config.sources import ApiKeyAuth
 from sync_pipeline.errors import ConfigError
-from sync_pipeline.extract.checks import check_paths
 from sync_pipeline.extract.http.auth import Authenticator, TokenAuth
 from sync_pipeline.extract.http.cache import open_cached_session
 from sync_pipeline.extract.http.client import HttpLimits, SourceHttp
 from sync_pipeline.extract.http.oauth2 import ClientCredentials, token_fetcher
 from sync_pipeline.extract.http.retrying import RetryPolicy
 from sync_pipeline.extract.http.sessions import SessionPerThread, SourceSession
+from sync_pipeline.extract.rest.checks import check_paths
 from sync_pipeline.extract.rest.enumeration import Leaf, build_levels, enumerate_leaves
 from sync_pipeline.extract.rest.requesting import (
     build_authenticator,
@@ -30,35 +27,20 @@ from sync_pipeline.extract.rest.requesting import (
     compile_template,
 )
 from sync_pipeline.extract.rest.source import RestSource
-from sync_pipeline.model import EntryLookup
+from sync_pipeline.extract.setting import SourceSetting
 from sync_pipeline.redaction import Redactor, secrets_of
 
 
-def open_rest_source(
-    config: SyncConfig,
-    *,
-    variables: Mapping[str, str],
-    cache_dir: Path | None = None,
-    lookup: EntryLookup | None = None,
-    limit: int | None = None,
-    log: logging.Logger | None = None,
-    warn: Callable[[str], None] | None = None,
-    sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.time,
-    monotonic: Callable[[], float] = time.monotonic,
-    jitter: Callable[[], float] = random.random,
-) -> RestSource:
-    """Open a REST source; nothing is requested before `fetch_pages`. See `extract.open_source`.
+def open_source(config: SyncConfig, setting: SourceSetting) -> RestSource:
+    """Open a REST source; nothing is requested before `fetch_pages`.
 
     Raises:
         ConfigError: Templates, pagination or credentials cannot work.
     """
-    log = log or logging.getLogger("sync_pipeline.extract")
-    warn = warn or (lambda text: log.warning("%s", text))
     plan = resolve_pagination(config)
     check_paths(config, plan)
-    context = {"config": dict(variables)}
-    secrets = secrets_of(config, read_environment(dict(variables), Path()))
+    context = {"config": dict(setting.variables)}
+    secrets = secrets_of(config, read_environment(dict(setting.variables), Path()))
     templates = compile_requests(config, secrets)
     redactor = Redactor(secrets)
     where = str(config.path or config.key)
@@ -80,12 +62,12 @@ def open_rest_source(
             retry=RetryPolicy(retries=config.retries),
             requests_per_second=config.requests_per_second,
             is_cached=is_cached,
-            warn=warn,
-            log=log,
-            sleep=sleep,
-            clock=clock,
-            monotonic=monotonic,
-            jitter=jitter,
+            warn=setting.warn,
+            log=setting.log,
+            sleep=setting.sleep,
+            clock=setting.clock,
+            monotonic=setting.monotonic,
+            jitter=setting.jitter,
         )
 
     def open_token_auth(credentials: ClientCredentials) -> Authenticator:
@@ -95,15 +77,15 @@ def open_rest_source(
             token_fetcher(credentials, token_http),
             secrets=[credentials.client_secret],
             close=token_http.close,
-            clock=clock,
+            clock=setting.clock,
         )
 
     def new_session() -> requests.Session:
         session = SourceSession()
-        if cache_dir is None:
+        if setting.cache_dir is None:
             return session
         return open_cached_session(
-            cache_dir,
+            setting.cache_dir,
             config,
             secret_header_names=_secret_headers(config),
             session=session,
@@ -114,28 +96,27 @@ def open_rest_source(
     secret = None
     if config.results_secret is not None:
         secret = compile_template(config, config.results_secret, "resultsSecret")(context)
-    http = new_http(SessionPerThread(new_session), authenticator, is_cached=cache_dir is not None)
+    http = new_http(
+        SessionPerThread(new_session), authenticator, is_cached=setting.cache_dir is not None
+    )
     return RestSource(
         config,
         plan=plan,
         templates=templates,
         http=http,
-        leaves=_open_leaves(config, lookup, context, warn),
+        leaves=_open_leaves(config, setting, context),
         context=context,
         secret=secret,
         secret_query=authenticator.query_names(),
-        limit=limit,
+        limit=setting.limit,
         count_requests=lambda: sum(each.requests for each in (http, *token_https)),
-        log=log,
-        warn=warn,
+        log=setting.log,
+        warn=setting.warn,
     )
 
 
 def _open_leaves(
-    config: SyncConfig,
-    lookup: EntryLookup | None,
-    context: Mapping[str, Any],
-    warn: Callable[[str], None],
+    config: SyncConfig, setting: SourceSetting, context: Mapping[str, Any]
 ) -> Callable[[], Iterator[Leaf]]:
     levels = build_levels(
         config.enumerate_for_content_types,
@@ -144,13 +125,14 @@ def _open_leaves(
     )
     if not levels:
         return lambda: iter((Leaf(),))
+    lookup = setting.lookup
     if lookup is None:
         raise ConfigError(
             "needs the entries of a space, and none is connected",
             file=config.path,
             key="enumerateForContentTypes",
         )
-    return lambda: enumerate_leaves(levels, lookup, warn)
+    return lambda: enumerate_leaves(levels, lookup, setting.warn)
 
 
 def _secret_headers(config: SyncConfig) -> frozenset[str]:

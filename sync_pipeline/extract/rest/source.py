@@ -75,7 +75,7 @@ class _Part:
 
 
 class RestSource:
-    """A source behind HTTP; made by `open_rest_source`."""
+    """A source behind HTTP; made by `opening`."""
 
     def __init__(
         self,

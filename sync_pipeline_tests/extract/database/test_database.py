@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.errors import ConfigError, MissingExtraError, SourceError
-from sync_pipeline.extract.database.source import PAGE_SIZE, DatabaseSource, open_database_source
+from sync_pipeline.extract import SourceSetting, open_source
+from sync_pipeline.extract.database.source import PAGE_SIZE, DatabaseSource
 from sync_pipeline.model import UNREADABLE, Page
 
 ALL = "SELECT id, name FROM item ORDER BY id"
@@ -59,7 +60,7 @@ def fill(path: Path, count: int) -> None:
 def pages_of(
     sync: SyncConfig, resume_from: Any = None, limit: int | None = None, **variables: str
 ) -> list[Page]:
-    with closing(open_database_source(sync, variables=variables, limit=limit)) as source:
+    with closing(open_source(sync, SourceSetting(variables=variables, limit=limit))) as source:
         return list(source.fetch_pages(resume_from))
 
 
@@ -253,7 +254,7 @@ def test_a_config_that_cannot_work_is_refused_before_the_database_is_asked(
 ) -> None:
     fill(tmp_path, 1)
     with pytest.raises(ConfigError, match=message) as caught:
-        open_database_source(config(tmp_path, **keys), variables={})
+        open_source(config(tmp_path, **keys), SourceSetting(variables={}))
     assert caught.value.key == key
     assert caught.value.file == tmp_path / "items.yaml"
 
@@ -262,7 +263,7 @@ def test_an_unset_variable_is_an_error_that_names_it(tmp_path: Path) -> None:
     fill(tmp_path, 1)
     sync = config(tmp_path, connection_string="Data Source={{ config.SYNC_FILE }}")
     with pytest.raises(ConfigError, match="SYNC_FILE"):
-        open_database_source(sync, variables={})
+        open_source(sync, SourceSetting(variables={}))
 
 
 @pytest.mark.parametrize(
@@ -297,7 +298,7 @@ def test_what_was_read_is_yielded_before_the_error_that_ends_it(tmp_path: Path) 
     fill(tmp_path, 1500)
     query = "SELECT id, abs(CASE id WHEN 1200 THEN -9223372036854775808 ELSE id END) AS size FROM item ORDER BY id"
     mended = "SELECT id, abs(id) AS size FROM item ORDER BY id"
-    with closing(open_database_source(config(tmp_path, query=query), variables={})) as source:
+    with closing(open_source(config(tmp_path, query=query), SourceSetting(variables={}))) as source:
         pages = source.fetch_pages()
         first = next(pages)
         assert len(first.records) == 1000
@@ -346,7 +347,7 @@ def test_a_missing_driver_names_the_extra_to_install(
     monkeypatch.setitem(sys.modules, driver, None)
     sync = config(tmp_path, provider=provider, connection_string="Server=db;User Id=u;Password=p")
     with pytest.raises(MissingExtraError) as caught:
-        open_database_source(sync, variables={})
+        open_source(sync, SourceSetting(variables={}))
     assert extra in str(caught.value)
 
 
@@ -370,7 +371,7 @@ def test_a_database_that_cannot_be_reached_is_an_error_worth_another_attempt(
 
 def test_a_source_may_be_closed_at_any_time_and_twice(tmp_path: Path) -> None:
     fill(tmp_path, 3000)
-    source = open_database_source(config(tmp_path), variables={})
+    source = open_source(config(tmp_path), SourceSetting(variables={}))
     pages = source.fetch_pages()
     next(pages)
     source.close()
@@ -387,7 +388,9 @@ def test_memory_depends_on_the_page_not_on_the_number_of_rows(tmp_path: Path) ->
             f"{count - 1}) SELECT id, 'some text that takes room ' || id AS name FROM n ORDER BY 1"
         )
         query = query.removesuffix(" ORDER BY 1") + " -- order by id by its making"
-        with closing(open_database_source(config(tmp_path, query=query), variables={})) as source:
+        with closing(
+            open_source(config(tmp_path, query=query), SourceSetting(variables={}))
+        ) as source:
             tracemalloc.start()
             try:
                 read = sum(len(page.records) for page in source.fetch_pages())

@@ -17,7 +17,7 @@ import pytest
 
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.errors import SourceError
-from sync_pipeline.extract.database.source import open_database_source
+from sync_pipeline.extract import SourceSetting, open_source
 from sync_pipeline.model import UNREADABLE, Page
 from sync_pipeline_tests.extract.database_servers import (
     PASSWORD,
@@ -77,7 +77,7 @@ def series(server: Server, count: int) -> str:
 
 def pages_of(sync: SyncConfig, resume_from: Any = None, limit: int | None = None) -> list[Page]:
     variables = {"SYNC_PASSWORD": PASSWORD}
-    with closing(open_database_source(sync, variables=variables, limit=limit)) as source:
+    with closing(open_source(sync, SourceSetting(variables=variables, limit=limit))) as source:
         return list(source.fetch_pages(resume_from))
 
 
@@ -185,7 +185,7 @@ def test_a_wrong_password_is_refused_without_being_named(server: Server) -> None
     wrong = "wr0ng-word"
     sync = config(server, "SELECT 1 ORDER BY 1")
     with (
-        closing(open_database_source(sync, variables={"SYNC_PASSWORD": wrong})) as source,
+        closing(open_source(sync, SourceSetting(variables={"SYNC_PASSWORD": wrong}))) as source,
         pytest.raises(SourceError, match="cannot connect") as caught,
     ):
         list(source.fetch_pages())
@@ -269,7 +269,7 @@ def test_a_long_extraction_can_be_left_at_once(server: Server) -> None:
     found = pages_of(sync, limit=1500)
     assert sum(len(page.records) for page in found) == 1500
     variables = {"SYNC_PASSWORD": PASSWORD}
-    source = open_database_source(sync, variables=variables)
+    source = open_source(sync, SourceSetting(variables=variables))
     pages = source.fetch_pages()
     next(pages)
     source.close()
@@ -286,7 +286,7 @@ def test_a_server_that_dies_is_an_error_worth_another_attempt() -> None:
         with running() as server:
             sync = config(server, series(server, 3_000_000))
             variables = {"SYNC_PASSWORD": PASSWORD}
-            with closing(open_database_source(sync, variables=variables)) as source:
+            with closing(open_source(sync, SourceSetting(variables=variables))) as source:
                 pages = source.fetch_pages()
                 first = next(pages)
                 assert [row["id"] for row in first.records] == list(range(1000))
@@ -304,7 +304,7 @@ def test_a_server_that_dies_is_an_error_worth_another_attempt() -> None:
 def _read_million(keys: dict[str, Any], answers: Any) -> None:
     sync = SyncConfig.model_validate(keys)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with closing(open_database_source(sync, variables={"SYNC_PASSWORD": PASSWORD})) as source:
+    with closing(open_source(sync, SourceSetting(variables={"SYNC_PASSWORD": PASSWORD}))) as source:
         count = sum(len(page.records) for page in source.fetch_pages())
     answers.put((count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
 

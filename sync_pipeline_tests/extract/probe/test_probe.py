@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sync_pipeline.config.loading import load_config
 from sync_pipeline.config.model import SyncConfig
 from sync_pipeline.errors import SourceDataError, SourceError, UsageError
-from sync_pipeline.extract import open_source
+from sync_pipeline.extract import SourceSetting, open_source
 from sync_pipeline.extract.probe.config_file import render_yaml
 from sync_pipeline.extract.probe.paging import PagingGuess
 from sync_pipeline.extract.probe.probing import MAX_REQUESTS, ProbeResult, probe
@@ -136,9 +136,7 @@ def write(result: ProbeResult, path: Path) -> SyncConfig:
 
 
 def read_all(config: SyncConfig, **variables: str) -> list[Any]:
-    source = open_source(
-        config, variables=variables, cache_dir=None, lookup=None, sleep=lambda _: None
-    )
+    source = open_source(config, SourceSetting(variables=variables, sleep=lambda _: None))
     try:
         return [record for page in source.fetch_pages() for record in page.records]
     finally:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from sync_pipeline.errors import ConfigError, MappingError, SourceError, UsageError
-from sync_pipeline.extract import open_source
+from sync_pipeline.extract import SourceSetting, open_source
 from sync_pipeline.extract.http.auth import with_query, without_query
 from sync_pipeline_tests.extract.api import Catalogue, Reply, numbered, serve
 from sync_pipeline_tests.extract.sources import (
@@ -198,7 +198,7 @@ def test_body_paths_with_a_format_without_paths_are_refused():
 
 def test_open_source_asks_nothing_before_the_first_page():
     with serve(items) as api:
-        source = open_source(config_of(api.url), variables={})
+        source = open_source(config_of(api.url), SourceSetting(variables={}))
         pages = source.fetch_pages()
         assert not api.requests
         assert records_of(pages) == [{"id": 1}]

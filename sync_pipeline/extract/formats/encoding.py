@@ -43,6 +43,7 @@ _WIDER: Final = {
 #: Bytes by which encodings of seven bits leave ASCII.
 _SHIFTS: Final = {"iso2022": b"\x1b", "hz": b"~", "utf-7": b"+"}
 _SEVERAL_BYTES: Final = ("gb", "big5", "cp932", "cp949", "cp950", "euc", "shift", "johab")
+_LONGEST_NAME: Final = 40
 _FALLBACK: Final = "cp1252"
 _RUNS: Final = re.compile(rb"[\x80-\xff]+")
 #: For each run of bytes above 127 that is UTF-8, so many that are not are wanted to take a text for
@@ -105,6 +106,8 @@ def take_marks(body: Body) -> str | None:
 
 def find_codec(name: str) -> str | None:
     """Python's name of a charset; None where there is none of this name."""
+    if len(name) > _LONGEST_NAME:
+        return None  # Python keeps each name that it was asked for
     try:
         found = codecs.lookup(name)
     except (LookupError, ValueError):

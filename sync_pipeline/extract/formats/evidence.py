@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
+
+#: Different warnings of one source: a server may name another charset in every answer.
+_MOST_TOLD: Final = 100
 
 
 @dataclass(slots=True)
@@ -31,7 +35,7 @@ class TextMemory:
 
     def warn_once(self, text: str) -> None:
         """Say what holds for the source, not for one answer."""
-        if text not in self.told:
+        if text not in self.told and len(self.told) < _MOST_TOLD:
             self.told.add(text)
             self.warn(text)
 

@@ -358,3 +358,13 @@ def test_memory_does_not_grow_with_the_answers() -> None:
                           memory=memory))  # fmt: skip
     assert len(memory.evidence) == 1
     assert memory.told == set()
+
+
+def test_a_source_that_names_another_charset_in_every_answer_is_told_of_no_more_than_that() -> None:
+    said: list[str] = []
+    memory = TextMemory(said.append)
+    for number in range(300):
+        read("csv", b"name\nx\n", f"no-such-{number}", memory=memory)
+        read("csv", b"name\nx\n", f"{number}-{'x' * 5000}", memory=memory)
+    assert len(said) == len(memory.told) == 100
+    assert max(map(len, said)) < 200

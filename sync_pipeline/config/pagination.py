@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from sync_pipeline.config.model import SyncConfig
 
 _SIZE_KEYS = ("limit_key", "limit_max", "page_size")
-_STOP_KEYS = ("total_path", "total_pages_path", "has_more_path", "is_last_path")
+_STOP_KEYS = (
+    "total_path", "total_pages_path", "has_more_path", "is_last_path",
+    "total_header", "total_pages_header",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,10 @@ class Pagination(FrozenModel):
     """JSON path of a boolean: false ends the extraction."""
     is_last_path: Annotated[str | None, Says("has_more", is_opposite=True)] = None
     """JSON path of a boolean: true ends the extraction."""
+    total_header: Annotated[str | None, Says("total")] = None
+    """Response header with the number of records in all."""
+    total_pages_header: Annotated[str | None, Says("total_pages")] = None
+    """Response header with the number of pages in all."""
 
     @property
     def style(self) -> str:

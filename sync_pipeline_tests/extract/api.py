@@ -119,7 +119,8 @@ class Catalogue:
     first: int = 0
     #: No page is larger than this, whatever is asked.
     cap: int | None = None
-    #: What is declared beside the rows: total, totalPages, hasMore, isLast.
+    #: What is declared beside the rows: total, totalPages, hasMore, isLast, totalHeader,
+    #: totalPagesHeader.
     declares: tuple[str, ...] = ()
     #: Added to the declared total.
     lie: int = 0
@@ -140,6 +141,10 @@ class Catalogue:
             body["total"] = len(self.rows) + self.lie
         if "totalPages" in self.declares:
             body["totalPages"] = -(-len(self.rows) // size) + self.lie
+        if "totalHeader" in self.declares:
+            headers["X-Total-Count"] = str(len(self.rows) + self.lie)
+        if "totalPagesHeader" in self.declares:
+            headers["X-Pages"] = str(-(-len(self.rows) // size) + self.lie)
         if "hasMore" in self.declares:
             body["hasMore"] = has_more
         if "isLast" in self.declares:

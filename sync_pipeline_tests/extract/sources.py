@@ -26,6 +26,8 @@ DECLARED = {
     "totalPages": ("totalPagesPath", "totalPages"),
     "hasMore": ("hasMorePath", "hasMore"),
     "isLast": ("isLastPath", "isLast"),
+    "totalHeader": ("totalHeader", "X-Total-Count"),
+    "totalPagesHeader": ("totalPagesHeader", "X-Pages"),
 }
 
 

@@ -231,7 +231,8 @@ class RestSource:
             if is_guess and err.status in _NOTHING_FOLLOWS:
                 raise SourceError(
                     f"{err}. The page before it was full: if this is how the source says that "
-                    f"nothing follows, declare pagination.totalPath, totalPagesPath or hasMorePath",
+                    f"nothing follows, declare pagination.totalPath, totalPagesPath or hasMorePath "
+                    f"(totalHeader or totalPagesHeader where a header of its answers says it)",
                     status=err.status,
                 ) from err
             raise

@@ -67,12 +67,17 @@ def advance(plan: Pagination, state: PagingState, asked: int | None, facts: Page
         SourceDataError: The pages go in circles, or end before what the source declares.
     """
     state, notice = _note_declared(plan, state, facts)
+    if state.is_doubtful:
+        return _after_doubt(plan, state, facts)
     if facts.received and any(
         is_over(state, facts) for is_over in (_repeats_last_page, _begins_again, _names_itself)
     ):
+        if _may_begin_at_one(plan, state) and facts.has_more is None and not _declares_total(state):
+            asks_once_more = replace(state, position=2, is_confirming=True, is_doubtful=True)
+            return Step(asks_once_more, is_repeat=True)
         return replace(_end(plan, _note_last(state), facts), is_repeat=True)
     if facts.received:
-        state = _note_records(state, asked, facts)
+        state = _note_records(plan, state, asked, facts)
         if state.total is not None and state.records > state.total:
             notice = (
                 f"the source declares {state.total} records and has delivered {state.records}: "
@@ -90,6 +95,22 @@ def advance(plan: Pagination, state: PagingState, asked: int | None, facts: Page
         step = _end(plan, state, facts)
     notices = (facts.notice, step.notice or notice)
     return replace(step, notice="; ".join(text for text in notices if text))
+
+
+def _may_begin_at_one(plan: Pagination, state: PagingState) -> bool:
+    """Whether page 1 is looked at after page 0: many servers take 0 for 1."""
+    return style_of(plan).counts == "pages" and plan.first_page == 0 and state.position == 1
+
+
+def _after_doubt(plan: Pagination, state: PagingState, facts: PageFacts) -> Step:
+    """Page 1 was page 0 again, which was short: it is the only one, or 0 was taken for 1."""
+    is_new = facts.received and not state.page_guard.has_seen(facts.digest)
+    if is_new and not _overlap(state.tail, facts.record_digests):
+        raise SourceDataError(
+            "page 1 is page 0 again, and page 2 has other records: the source counts its pages "
+            "from 1. State `firstPage: 1` in `pagination`"
+        )
+    return replace(_end(plan, _note_last(state), facts), is_repeat=bool(facts.received))
 
 
 def _after_counted(
@@ -249,12 +270,19 @@ def _overlap(tail: tuple[str, ...], digests: tuple[str, ...]) -> int:
     return 0
 
 
-def _note_records(state: PagingState, asked: int | None, facts: PageFacts) -> PagingState:
+def _note_records(
+    plan: Pagination, state: PagingState, asked: int | None, facts: PageFacts
+) -> PagingState:
     if facts.digest and state.page_guard.has_seen(facts.digest):
         size = f" (asked for {asked} records a page)" if asked else ""
+        hint = (
+            ". If it counts its pages from 1 (0 is taken for 1), state `firstPage: 1` in "
+            "`pagination`. Else"
+        )
         raise SourceDataError(
-            f"page {state.pages + 1} repeats an earlier page{size}: the source ignores where to go "
-            f"on, and paging would never end. Check the names in `pagination`, or state "
+            f"page {state.pages + 1} repeats an earlier page{size}"
+            f"{hint if _may_begin_at_one(plan, state) else ''}: the source ignores where to go on, "
+            f"and paging would never end. Check the names in `pagination`, or state "
             f"`pagination: {{type: none}}` if one response holds everything"
         )
     guard = state.page_guard.after(facts.digest) if facts.digest else state.page_guard

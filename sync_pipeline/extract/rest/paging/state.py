@@ -65,6 +65,8 @@ class PagingState:
     little: int = 0
     #: All that is declared has come; the next request only makes sure that nothing follows.
     is_confirming: bool = False
+    #: Page 1 was page 0 again: the next request tells whether the pages count from 1.
+    is_doubtful: bool = False
     #: This server has shown that a page with fewer records than these is its last one, so that no
     #: further request makes sure. 0: not shown; -1: shown to be untrue.
     last_below: int = 0

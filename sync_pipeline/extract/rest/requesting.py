@@ -40,6 +40,8 @@ Render = Callable[[Mapping[str, Any]], str]
 
 #: Names of the paging values in templates.
 PAGING_NAMES = ("skip", "limit", "cursor")
+#: The cursor where it is an array; no name that a template could use.
+_CURSOR_VALUE = "cursor value"
 _ONLY_PAGING = re.compile(r"\s*\{\{-?\s*(skip|limit|cursor)\s*-?\}\}\s*")
 _ACCEPT = {
     "json": "application/json, */*;q=0.5",
@@ -83,7 +85,10 @@ class RequestTemplates:
             ConfigError: A template cannot be rendered, or gives no URL.
         """
         # An enumerated content type called `limit` is what its user means by that name.
-        values = {"skip": page.skip, "limit": page.limit, "cursor": page.cursor, **context}
+        values = {
+            "skip": page.skip, "limit": page.limit, "cursor": page.cursor,
+            _CURSOR_VALUE: page.cursor_value, **context,
+        }  # fmt: skip
         url = self.url(values).strip()
         self._check_url(url)
         home, user = _split_user(url)
@@ -272,9 +277,9 @@ def _compile_value(
         render = compiled(value, key)
         only = _ONLY_PAGING.fullmatch(value)
         if only:
-            # A number of its own, and null where there is no cursor yet.
+            # A number or array of its own, and null where there is no cursor yet.
             name = only.group(1)
-            return lambda values: None if values[name] == "" else values[name]
+            return lambda values: _own_value(values, name)
         return render
     if isinstance(value, Mapping):
         members = {
@@ -286,6 +291,12 @@ def _compile_value(
         items = [_compile_value(item, f"{key}[{i}]", compiled) for i, item in enumerate(value)]
         return lambda values: [item(values) for item in items]
     return lambda _values: value
+
+
+def _own_value(values: Mapping[str, Any], name: str) -> Any:
+    if name == "cursor" and values[_CURSOR_VALUE] is not None:
+        return values[_CURSOR_VALUE]
+    return None if values[name] == "" else values[name]
 
 
 def _paging_names(source: str) -> frozenset[str]:

@@ -106,6 +106,8 @@ class PageRequest:
     limit: int | None = None
     #: Cursor or continuation token, "" on the first page, for templates.
     cursor: str = ""
+    #: The array that the cursor is, if it is one; `cursor` is its JSON then.
+    cursor_value: Any = None
 
 
 @dataclass(frozen=True, slots=True)

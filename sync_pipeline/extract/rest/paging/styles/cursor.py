@@ -1,7 +1,12 @@
-"""The body has a cursor, which a parameter of the next request carries."""
+"""The body has a cursor, which a parameter of the next request carries.
+
+Most are texts. An array (`search_after` of Elasticsearch) is sent as the JSON that it was. An object
+is rather the one around the cursor, and refused.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +14,9 @@ from sync_pipeline.config.pagination import Pagination
 from sync_pipeline.extract.http.bodies import Answer
 from sync_pipeline.extract.rest.paging.state import PageRequest, PagingState
 from sync_pipeline.extract.rest.paging.style import NextPage, PagingStyle, read_text
+
+#: Before the JSON of a cursor that is no text, among the tokens of a checkpoint.
+_JSON = "\0"
 
 
 class _Cursor(PagingStyle):
@@ -18,9 +26,17 @@ class _Cursor(PagingStyle):
     def ask(self, plan: Pagination, state: PagingState, page: PageRequest) -> PageRequest:
         if state.token is None or not plan.cursor_key:
             return page
-        return replace(page, query={**page.query, plan.cursor_key: state.token})
+        text, value = state.token, None
+        if text.startswith(_JSON):
+            text = text.removeprefix(_JSON)
+            value = json.loads(text)
+        query = {**page.query, plan.cursor_key: text}
+        return replace(page, query=query, cursor=text, cursor_value=value)
 
     def read_next(self, plan: Pagination, answer: Answer, value: Any) -> NextPage:
+        if isinstance(value, list):
+            text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+            return NextPage(f"{_JSON}{text}" if value else None)
         return NextPage(read_text(value, self.pointer, answer.name))
 
     def noun(self, plan: Pagination) -> str:

@@ -50,7 +50,9 @@ STYLES = {
     "offset": StyleKeys(needs=("skip_key",), needs_size=True),
     "page": StyleKeys(needs=("skip_key",), uses=(*_SIZE_KEYS, *_STOP_KEYS, "first_page")),
     "cursor": StyleKeys(needs=("cursor_path", "cursor_key")),
-    "next_url": StyleKeys(needs=("next_url_path",)),
+    "next_url": StyleKeys(
+        needs=("next_url_path",), uses=(*_SIZE_KEYS, *_STOP_KEYS, "next_url_base_path")
+    ),
     "link_header": StyleKeys(),
     "continuation_header": StyleKeys(needs=("header",)),
     "none": StyleKeys(uses=("total_path",)),
@@ -98,6 +100,8 @@ class Pagination(FrozenModel):
     """Query parameter that carries the cursor."""
     next_url_path: str | None = None
     """JSON path of the next URL in the body; relative URLs are resolved."""
+    next_url_base_path: str | None = None
+    """JSON path of the URL that next URLs are appended to, where the body has one."""
     header: str | None = None
     """Continuation header (same as `continuationTokenHeader`)."""
     total_path: Annotated[str | None, Says("total")] = None

@@ -83,7 +83,7 @@ def read_declared(answer: Answer, plan: Pagination, look_up: Callable[[str], Fou
     seen = found.keys() - missing.keys()
     is_in_body = bool(seen)
     values: dict[str, Any] = {key: place.value for key, place in found.items()}
-    following = style.read_next(plan, answer, values.get(style.pointer))
+    following = style.read_next(plan, answer, values)
     headers: dict[str, str | None] = {**places_in_headers(plan), style.pointer: style.header(plan)}
     for key, header in headers.items():
         if header is not None and header in answer.headers:

@@ -119,6 +119,8 @@ def _is_excused(
     """Whether another fact says that the records end with this answer."""
     if step.is_repeat or declared.has_more is False or _is_complete(state, received, declared):
         return True
+    if key not in FACTS and key != declared.pointer:
+        return True  # the style itself says where it misses it
     if not _is_flag(key):
         return False
     if declared.pointer:

@@ -5,6 +5,7 @@ When the pages end is no style's own affair: `ending` decides for all of them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 from urllib.parse import urljoin
@@ -58,13 +59,13 @@ class PagingStyle:
         """The response header that names the next page; None: the body does, or nothing."""
         return None
 
-    def read_next(self, plan: Pagination, answer: Answer, value: Any) -> NextPage:
+    def read_next(self, plan: Pagination, answer: Answer, values: Mapping[str, Any]) -> NextPage:
         """Where the next page is.
 
         Args:
             plan: The source's block.
             answer: Its headers count.
-            value: What the body has at the path that `pointer` names, None where nothing.
+            values: What the body has at its declared places, by their keys.
 
         Raises:
             SourceDataError: It cannot be told.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,7 @@ class _ContinuationHeader(PagingStyle):
     def header(self, plan: Pagination) -> str | None:
         return plan.header
 
-    def read_next(self, plan: Pagination, answer: Answer, value: Any) -> NextPage:
+    def read_next(self, plan: Pagination, answer: Answer, values: Mapping[str, Any]) -> NextPage:
         return NextPage((plan.header and answer.headers.get(plan.header)) or None)
 
     def noun(self, plan: Pagination) -> str:

@@ -1,12 +1,13 @@
 """The body has a cursor, which a parameter of the next request carries.
 
-Most are texts. An array (`search_after` of Elasticsearch) is sent as the JSON that it was. An object
-is rather the one around the cursor, and refused.
+Most are texts. An array (`search_after` of Elasticsearch) is sent as the JSON that it was. An
+object is rather the one around the cursor, and refused.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +34,8 @@ class _Cursor(PagingStyle):
         query = {**page.query, plan.cursor_key: text}
         return replace(page, query=query, cursor=text, cursor_value=value)
 
-    def read_next(self, plan: Pagination, answer: Answer, value: Any) -> NextPage:
+    def read_next(self, plan: Pagination, answer: Answer, values: Mapping[str, Any]) -> NextPage:
+        value = values.get(self.pointer)
         if isinstance(value, list):
             text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
             return NextPage(f"{_JSON}{text}" if value else None)

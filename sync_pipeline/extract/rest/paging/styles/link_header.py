@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +25,7 @@ class _LinkHeader(PagingStyle):
     def header(self, plan: Pagination) -> str:
         return "Link"
 
-    def read_next(self, plan: Pagination, answer: Answer, value: Any) -> NextPage:
+    def read_next(self, plan: Pagination, answer: Answer, values: Mapping[str, Any]) -> NextPage:
         try:
             found = find_next(answer.headers.get("Link", ""), answer.url)
         except UnreadableLinkError as err:

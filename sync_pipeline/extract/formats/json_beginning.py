@@ -7,8 +7,8 @@ from itertools import chain
 from typing import Any
 
 from sync_pipeline.errors import SourceDataError
+from sync_pipeline.extract.formats.fast_json import UNSURE, load_fast
 from sync_pipeline.extract.formats.json_events import BrokenJsonError, parse_events, to_number
-from sync_pipeline.extract.formats.json_stream import BROKEN, load_fast_and_strict
 
 
 def load_beginning(text: bytes) -> Any:
@@ -17,8 +17,8 @@ def load_beginning(text: bytes) -> Any:
     Raises:
         SourceDataError: Not even the beginning is JSON.
     """
-    document = load_fast_and_strict(text)
-    if document is not BROKEN:
+    document = load_fast(text)
+    if document is not UNSURE:
         return document
     outside: list[Any] = []
     still_open: list[Any] = [outside]

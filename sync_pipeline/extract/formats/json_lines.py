@@ -12,8 +12,9 @@ from sync_pipeline.errors import SourceDataError
 from sync_pipeline.extract.formats.answer import Answer
 from sync_pipeline.extract.formats.body import CHUNK, Body
 from sync_pipeline.extract.formats.checked_rows import checked_rows, judge_record
+from sync_pipeline.extract.formats.fast_json import UNSURE, load_fast
 from sync_pipeline.extract.formats.json_path import kind_of
-from sync_pipeline.extract.formats.json_stream import BROKEN, load_fast_and_strict, load_text
+from sync_pipeline.extract.formats.json_stream import load_text
 from sync_pipeline.extract.formats.text import open_text
 from sync_pipeline.extract.own_words import explain_nothing, quote_words
 from sync_pipeline.model import Row
@@ -84,5 +85,5 @@ def _refuse_lone_error(rows: Iterator[Row], answer: Answer) -> Iterator[Row]:
 
 def _words_over_lines(line: bytes, rest: BinaryIO) -> str:
     """What a document says that is not JSON Lines but JSON, written over several lines."""
-    document = load_fast_and_strict(line + (rest.read(_DOCUMENT) or b""))
-    return "" if document is BROKEN else explain_nothing(document, ())
+    document = load_fast(line + (rest.read(_DOCUMENT) or b""))
+    return "" if document is UNSURE else explain_nothing(document, ())

@@ -8,8 +8,6 @@ numbers end at 64 bits.
 from __future__ import annotations
 
 import io
-import json
-import re
 from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any, Final, NoReturn
@@ -18,8 +16,8 @@ from sync_pipeline.errors import SourceDataError
 from sync_pipeline.extract.formats.answer import Answer
 from sync_pipeline.extract.formats.body import CHUNK, HEAD, Body, read_chunks
 from sync_pipeline.extract.formats.checked_rows import checked_rows, judge_answer, way_to_records
+from sync_pipeline.extract.formats.fast_json import UNSURE, load_fast
 from sync_pipeline.extract.formats.json_building import (
-    MAX_DEPTH,
     Surroundings,
     build_container,
     build_value,
@@ -46,19 +44,6 @@ from sync_pipeline.model import Row
 
 #: A body up to this size is parsed in one go, which is twice as fast.
 SMALL: Final = 1024 * 1024
-#: What `json.loads` would silently take: numbers beyond a double, halves of surrogate pairs.
-_HUGE: Final = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{300}")
-_HALF_PAIR: Final = re.compile(
-    rb"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\u[dD])[c-fC-F])", re.DOTALL
-)
-BROKEN: Final = object()
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)
-
-
-_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def read_json(body: Body, answer: Answer, path: str | None, skip: int = 0) -> Iterator[Row]:
@@ -77,8 +62,8 @@ def read_json(body: Body, answer: Answer, path: str | None, skip: int = 0) -> It
         document = load_text(b"".join(read_chunks(source)), answer)
     else:
         head = source.peek_bytes(SMALL)
-        document = load_fast_and_strict(head) if len(head) < SMALL else BROKEN
-    if document is BROKEN:
+        document = load_fast(head) if len(head) < SMALL else UNSURE
+    if document is UNSURE:
         yield from _stream_rows(source, answer, steps or (), path or "$", skip)
     else:
         yield from islice(checked_rows(document, path, answer), skip, None)
@@ -95,8 +80,8 @@ def load_text(text: bytes, answer: Answer) -> Any:
     Raises:
         SourceDataError: The text is no JSON.
     """
-    document = load_fast_and_strict(text)
-    if document is not BROKEN:
+    document = load_fast(text)
+    if document is not UNSURE:
         return document
     if not text.strip():
         raise _empty(answer)
@@ -105,32 +90,6 @@ def load_text(text: bytes, answer: Answer) -> Any:
         return build_value(events, next(events))
     except BrokenJsonError as err:
         _raise_broken(err, answer, None)
-
-
-def load_fast_and_strict(text: bytes) -> Any:
-    """The document, or `BROKEN` where the text needs a closer look."""
-    if _HUGE.search(text) or (b"\\u" in text and _HALF_PAIR.search(text)):
-        return BROKEN
-    try:
-        document = _DECODER.decode(text.decode())
-    except (ValueError, RecursionError):
-        return BROKEN
-    is_deep = text.count(b"{") + text.count(b"[") > MAX_DEPTH and _is_too_deep(document)
-    return BROKEN if is_deep else document
-
-
-def _is_too_deep(document: Any) -> bool:
-    level = [document] if type(document) in (dict, list) else []
-    for _ in range(MAX_DEPTH + 1):
-        if not level:
-            return False
-        level = [
-            inner
-            for container in level
-            for inner in (container.values() if type(container) is dict else container)
-            if type(inner) in (dict, list)
-        ]
-    return True
 
 
 def _stream_rows(

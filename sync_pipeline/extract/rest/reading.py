@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, BinaryIO, cast
 
-import orjson
 import requests
 
 from sync_pipeline.config.model import SyncConfig
@@ -40,7 +39,7 @@ from sync_pipeline.extract.rest.paging.declared import Declared, read_declared
 from sync_pipeline.extract.rest.paging.ending import TAIL
 from sync_pipeline.extract.rest.paging.state import PageFacts, PagingState
 from sync_pipeline.extract.rest.paging.styles import style_of
-from sync_pipeline.extract.trail import digest_bytes, digest_records
+from sync_pipeline.extract.trail import digest_records
 from sync_pipeline.model import Row
 
 #: JSON bodies up to this size are parsed whole: about ten times as much memory for a moment.
@@ -146,13 +145,6 @@ def _read_small(
             memory=answer.texts,
         )
     )
-    digest = ""
-    if document is not UNSURE:
-        records = rows_of(document)
-        try:
-            digest = digest_bytes(orjson.dumps(records, option=orjson.OPT_SORT_KEYS))
-        except TypeError:  # nested too deep
-            document = UNSURE
     if document is UNSURE:
         document = load_document(
             io.BytesIO(body),
@@ -161,10 +153,9 @@ def _read_small(
             url=answer.redacted_url,
             memory=answer.texts,
         )
-        records = rows_of(document)
-        digest = digest_records(records)
+    records = rows_of(document)
     declared = read_declared(answer, plan, lambda path: look_up(document, path))
-    return SmallBody(records, declared, digest)
+    return SmallBody(records, declared, digest_records(records))
 
 
 def _says_empty(document: Any, declared: Declared, *, is_later: bool) -> bool:

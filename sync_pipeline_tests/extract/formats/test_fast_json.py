@@ -36,12 +36,20 @@ def test_law_both_ways_give_the_same(value, ascii_only):
 @pytest.mark.parametrize(
     "body",
     [
-        b"12345678901234567890", b"[1e999]", b"[NaN]", b'"\\ud800"', b"", b"{", b"\xff", b"<html>",
+        b"[1e999]", b"[12345678901234567890, 1e999]", b'[12345678901234567890, "\\ud800"]', b"[NaN]", b'"\\ud800"', b"", b"{", b"\xff", b"<html>",
         b"\xef\xbb\xbf[]", "[1]".encode("utf-16"),
     ],
 )  # fmt: skip
 def test_what_orjson_reads_otherwise_is_left_to_the_careful_reader(body):
     assert load_fast(body) is UNSURE
+
+
+@pytest.mark.parametrize(
+    "number",
+    [2**63 - 1, 2**64 - 1, 2**64, 10**25, -(2**63), -(2**63) - 1, -(10**19), 0.1234567890123456789],
+)
+def test_long_numbers_are_read_exactly(number):
+    assert load_fast(f'{{"id": [{number!r}]}}'.encode()) == {"id": [number]}
 
 
 def test_an_ordinary_page_goes_the_short_way():

@@ -24,8 +24,8 @@ from sync_pipeline.extract.formats import (
     select_rows,
     value_at,
 )
+from sync_pipeline.extract.formats.json_building import MAX_DEPTH
 from sync_pipeline.extract.formats.json_events import parse_events
-from sync_pipeline.extract.formats.json_stream import MAX_DEPTH
 from sync_pipeline_tests.extract.format_bodies import Trickle, config, rows, rows_and_error
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))

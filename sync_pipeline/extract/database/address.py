@@ -137,8 +137,9 @@ def _pairs(config: SyncConfig, template: str, render: Render) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for key, value in _split(config, _TAG.sub(dig, template)):
         if value is None:
-            # A placeholder that stands for whole pairs.
-            pairs |= _pairs(config, fill(key), lambda part: part)
+            # A placeholder that stands for whole pairs. What it gave is no template any more: a
+            # tag in it that were looked up again would give itself for ever.
+            pairs |= {name.strip(): text or "" for name, text in _split(config, fill(key))}
         else:
             pairs[fill(key).strip()] = fill(value)
     return pairs

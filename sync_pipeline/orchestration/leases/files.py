@@ -26,6 +26,7 @@ from sync_pipeline.errors import BusyError
 from sync_pipeline.orchestration.leases import Claim, Held
 from sync_pipeline.orchestration.leases.place import own_boot
 from sync_pipeline.private_files import (
+    FILE_MODE,
     create_private,
     make_private_folder,
     open_private,
@@ -62,7 +63,7 @@ class FileLeases:
         folder = self._root / sync_key
         with disk_errors(folder):
             make_private_folder(folder)
-        lock = FileLock(folder / ".lock", timeout=LOCK_TIMEOUT_S)
+        lock = FileLock(folder / ".lock", timeout=LOCK_TIMEOUT_S, mode=FILE_MODE)
         try:
             lock.acquire()
         except Timeout:

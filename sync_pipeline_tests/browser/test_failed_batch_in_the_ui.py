@@ -114,7 +114,8 @@ def _a_run_with_a_bad_record_fails_in_one_batch(ui: browser.Ui) -> str:
     ui.write_run_config(RUN_CONFIG)
     run_id = ui.launch()
     ui.wait_for_run("Failure")
-    expect(page.get_by_text("Errored (1)")).to_be_visible()
+    # The batch, and the summary of a run with a failed batch.
+    expect(page.get_by_text("Errored (2)")).to_be_visible()
     # Fetching, indexing, three batches mapped and two written.
     expect(page.get_by_text("Succeeded (7)")).to_be_visible()
 
